@@ -1,0 +1,12 @@
+//! The words everyone speaks: resources, references, dates, outcomes.
+//!
+//! This room imports nothing of ours and every other room imports it. A resource is a JSON object
+//! ([`json`]) that knows its type and id ([`resource`]), never a generated struct: FHIR's 146
+//! resource types cost no line of code here, and what they look like is data ([`types`]).
+
+pub mod id;
+pub mod issue_type;
+pub mod json;
+pub mod outcome;
+pub mod resource;
+pub mod types;

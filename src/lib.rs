@@ -1,0 +1,3 @@
+//! Vesta: a FHIR R4 data server and SMART authorization server in one program on PostgreSQL.
+
+pub mod fhir;

@@ -1,0 +1,3 @@
+//! The `vesta` program.
+
+fn main() {}
