@@ -13,6 +13,10 @@ pub struct ResourceType(u8);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ResourceId(Box<str>);
 
+/// One organisation's walled data.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TenantId(pub i32);
+
 impl ResourceType {
     /// The type of that name, spelled exactly so.
     #[must_use]

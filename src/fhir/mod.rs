@@ -9,4 +9,5 @@ pub mod issue_type;
 pub mod json;
 pub mod outcome;
 pub mod resource;
+pub mod seal_class;
 pub mod types;
