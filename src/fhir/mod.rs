@@ -8,6 +8,7 @@ pub mod id;
 pub mod issue_type;
 pub mod json;
 pub mod outcome;
+pub mod reference;
 pub mod resource;
 pub mod seal_class;
 pub mod types;
