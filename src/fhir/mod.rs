@@ -4,6 +4,7 @@
 //! ([`json`]) that knows its type and id ([`resource`]), never a generated struct: FHIR's 146
 //! resource types cost no line of code here, and what they look like is data ([`types`]).
 
+pub mod bundle;
 pub mod id;
 pub mod issue_type;
 pub mod json;

@@ -1,0 +1,5 @@
+//! The FHIR RESTful API without HTTP.
+
+pub mod request;
+pub mod response;
+
