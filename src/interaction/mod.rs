@@ -2,4 +2,3 @@
 
 pub mod request;
 pub mod response;
-
