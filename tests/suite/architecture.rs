@@ -36,6 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("telemetry", &["config"]),
+    ("embedded_postgres", &["config"]),
     ("http", &["fhir", "access", "interaction", "app", "config"]),
     ("load", &["fhir", "config"]),
 ];
@@ -48,7 +49,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("actix_web", &["http"]),
     ("diesel", &["store"]),
     ("diesel_async", &["store"]),
-    ("tokio_postgres", &["store"]),
+    ("tokio_postgres", &["store", "embedded_postgres"]),
     ("aes_gcm", &["crypto"]),
     ("hmac", &["crypto"]),
     ("hkdf", &["crypto"]),

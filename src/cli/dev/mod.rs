@@ -1,0 +1,81 @@
+//! Dev mode: everything on this machine, for trying out.
+//!
+//! It brings its own PostgreSQL, keys and certificate, keeps them under one folder, and serves as
+//! `vesta serve` would: nothing is switched off.
+
+mod certificate;
+
+use super::ending::Ending;
+use crate::config::Config;
+use crate::embedded_postgres::{self, EmbeddedPostgres};
+use crate::telemetry;
+use anyhow::{Context as _, Result, anyhow};
+use secrecy::SecretString;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+pub(super) async fn run(mut config: Config) -> Result<()> {
+    super::refuse(config.dev_complaints())?;
+    telemetry::start(&config.log).map_err(|error| anyhow!(error))?;
+    let mut ending = Ending::listen()?;
+    let data = config.data_folder().map_err(|error| anyhow!(error))?;
+    let postgres = tokio::select! {
+        started = EmbeddedPostgres::start(&data) => started?,
+        () = ending.asked() => return Ok(()),
+    };
+    let result = serve(&mut config, &data, &postgres, &mut ending).await;
+    postgres.stop().await;
+    result
+}
+
+async fn serve(
+    config: &mut Config,
+    data: &Path,
+    postgres: &EmbeddedPostgres,
+    ending: &mut Ending,
+) -> Result<()> {
+    prepare(config, data)?;
+    let url = postgres.url(embedded_postgres::OWNER_ROLE, embedded_postgres::DATABASE);
+    config.database.migration_url = Some(SecretString::from(url.clone()));
+    config.database.url = Some(SecretString::from(url));
+    super::serve::serve(config.clone(), ending).await
+}
+
+/// Makes what is missing under the data folder, and points the settings at it.
+fn prepare(config: &mut Config, data: &Path) -> Result<()> {
+    let keys = keys_folder(data)?;
+    if !config.listener.plain_http && config.listener.tls_certificate.is_none() {
+        let names = host_names(config);
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let certificate = certificate::prepare(data, &keys, &names, now)?;
+        config.listener.tls_certificate = Some(certificate.chain);
+        config.listener.tls_key = Some(certificate.key);
+    }
+    Ok(())
+}
+
+/// The folder of the keys: nobody else may enter it.
+fn keys_folder(data: &Path) -> Result<PathBuf> {
+    let keys = data.join("keys");
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&keys)
+        .with_context(|| format!("cannot create {}", keys.display()))?;
+    Ok(keys)
+}
+
+/// The names by which clients may reach this machine.
+fn host_names(config: &Config) -> Vec<String> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    names.push(config.listener.listen.ip().to_string());
+    let url = config.public_url();
+    let host = url.split("://").nth(1).unwrap_or_default();
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    names.push(host.trim_matches(['[', ']']).to_owned());
+    names.retain(|name| !name.is_empty() && name != "0.0.0.0" && name != "::");
+    names.sort();
+    names.dedup();
+    names
+}

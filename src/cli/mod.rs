@@ -1,0 +1,72 @@
+//! The command line: one file per command. The only room that prints.
+
+#![expect(clippy::print_stdout, reason = "the command line is what prints")]
+
+mod dev;
+mod ending;
+mod serve;
+
+use crate::config::Config;
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A FHIR R4 data server and SMART authorization server with HIPAA's controls built in.
+///
+/// Without a command: dev mode, which brings its own database, keys and certificate; with
+/// VESTA_DATABASE_URL set: serve.
+#[derive(Parser, Debug)]
+#[command(version, name = "vesta")]
+pub struct Arguments {
+    #[command(flatten)]
+    config: Config,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Runs everything on this machine for trying out: database, keys, certificate, demo clients
+    Dev,
+    /// Serves with the database, keys and certificate that the settings name
+    Serve,
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn run(arguments: Arguments) -> ExitCode {
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(execute(arguments)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vesta: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(arguments: Arguments) -> Result<()> {
+    let Arguments { config, command } = arguments;
+    crate::http::tls::install_cryptography();
+    let command = command.unwrap_or(match config.database.url {
+        None => Command::Dev,
+        Some(_) => Command::Serve,
+    });
+    match command {
+        Command::Dev => dev::run(config).await,
+        Command::Serve => serve::run(config).await,
+    }
+}
+
+/// Refuses settings, with all that is wrong about them.
+fn refuse(complaints: Vec<String>) -> Result<()> {
+    match complaints.as_slice() {
+        [] => Ok(()),
+        [one] => bail!("{one}"),
+        many => bail!("these settings are not safe to start with:\n  {}", many.join("\n  ")),
+    }
+}
