@@ -235,7 +235,7 @@ pub struct Limits {
         value_name = "N",
         global = true
     )]
-    pub connections: usize,
+    pub open_connections: usize,
 
     /// How long requests under way may go on after the server was told to stop
     #[arg(
@@ -308,7 +308,7 @@ impl Default for Limits {
             body_bytes: 32 * 1024 * 1024,
             uri_bytes: 16 * 1024,
             idle_seconds: 10,
-            connections: 20_000,
+            open_connections: 20_000,
             shutdown_seconds: 20,
         }
     }
@@ -398,7 +398,7 @@ impl Config {
         for (variable, value) in [
             ("VESTA_LIMIT_BODY_BYTES", self.limits.body_bytes),
             ("VESTA_LIMIT_URI_BYTES", self.limits.uri_bytes),
-            ("VESTA_LIMIT_CONNECTIONS", self.limits.connections),
+            ("VESTA_LIMIT_CONNECTIONS", self.limits.open_connections),
         ] {
             if value == 0 {
                 complaints.push(format!("{variable} must not be 0"));

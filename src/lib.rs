@@ -1,6 +1,7 @@
 //! Vesta: a FHIR R4 data server and SMART authorization server in one program on PostgreSQL.
 
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod telemetry;
 

@@ -5,6 +5,7 @@
 //! library at `debug` prints statements and headers.
 
 use crate::config::{Log, LogFormat};
+use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 /// Libraries that would print statements, headers or bodies at the finer levels. They are held at
@@ -32,7 +33,10 @@ pub fn start(log: &Log) -> Result<(), String> {
         let directive = format!("{library}=warn").parse().map_err(|error| format!("{library}: {error}"))?;
         filter = filter.add_directive(directive);
     }
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let started = match log.format {
         LogFormat::Text => subscriber.with_target(false).try_init(),
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),

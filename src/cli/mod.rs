@@ -70,3 +70,17 @@ fn refuse(complaints: Vec<String>) -> Result<()> {
         many => bail!("these settings are not safe to start with:\n  {}", many.join("\n  ")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Arguments::command().debug_assert();
+        let arguments = Arguments::parse_from(["vesta", "serve", "--listen", "127.0.0.1:1"]);
+        assert_eq!(arguments.config.listener.listen.port(), 1);
+        assert!(matches!(arguments.command, Some(Command::Serve)));
+    }
+}

@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Crash recovery replays at most `max_wal_size`.
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// How long the last processes of a killed postmaster may need to notice.
-const LEFTOVERS_LIMIT: Duration = Duration::from_secs(20);
+const LEFTOVERS_LIMIT: Duration = Duration::from_secs(60);
 /// How long a clean stop may take before we insist.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
@@ -64,11 +64,15 @@ pub(super) async fn adopt_or_start(cluster: &Cluster) -> Result<Postmaster> {
 
 async fn start(cluster: &Cluster) -> Result<Postmaster> {
     let deadline = Instant::now() + LEFTOVERS_LIMIT;
+    let mut has_said = false;
     loop {
         match try_start(cluster).await {
             // A killed postmaster's children hold its shared memory until they notice.
             Err(error) if Instant::now() < deadline && said_leftovers(cluster) => {
-                info!("waiting for the processes of a killed PostgreSQL to end: {error}");
+                if !has_said {
+                    info!("waiting for the processes of a killed PostgreSQL to end: {error}");
+                    has_said = true;
+                }
                 sleep(Duration::from_millis(200)).await;
             }
             other => return other.map(Postmaster::Ours),
@@ -111,8 +115,8 @@ async fn try_start(cluster: &Cluster) -> Result<Child> {
 pub(super) async fn watch(cluster: Cluster, mut postmaster: Postmaster, mut stop: oneshot::Receiver<()>) {
     loop {
         tokio::select! {
-            _ = &mut stop => return postmaster.stop().await,
-            () = postmaster.ended() => warn!("PostgreSQL ended unexpectedly: starting it again"),
+            _ = &mut stop => return postmaster.stop(&cluster).await,
+            () = postmaster.ended(&cluster) => warn!("PostgreSQL ended unexpectedly: starting it again"),
         }
         loop {
             match adopt_or_start(&cluster).await {
@@ -138,11 +142,12 @@ impl Postmaster {
         }
     }
 
-    async fn ended(&mut self) {
+    async fn ended(&mut self, cluster: &Cluster) {
         match self {
             Postmaster::Ours(child) => drop(child.wait().await),
             Postmaster::Adopted(pid) => {
-                while test_kill_process(*pid).is_ok() {
+                // Not only gone: one that nobody has buried yet has no command line any more.
+                while is_postmaster_of(cluster, *pid) {
                     sleep(Duration::from_millis(200)).await;
                 }
             }
@@ -151,13 +156,13 @@ impl Postmaster {
 
     /// A fast shutdown: sessions are ended, then everything goes to disk. Where that takes too long,
     /// an immediate one: nothing is lost, the next start replays the log.
-    async fn stop(mut self) {
+    async fn stop(mut self, cluster: &Cluster) {
         for signal in [Signal::INT, Signal::QUIT] {
             let Some(pid) = self.pid() else { return };
             if kill_process(pid, signal).is_err() {
                 return;
             }
-            if timeout(STOP_LIMIT, self.ended()).await.is_ok() {
+            if timeout(STOP_LIMIT, self.ended(cluster)).await.is_ok() {
                 return;
             }
             warn!("PostgreSQL did not stop within {} seconds", STOP_LIMIT.as_secs());

@@ -36,7 +36,7 @@ impl Server {
             .client_disconnect_timeout(Duration::from_secs(5))
             .keep_alive(Duration::from_secs(75))
             .tls_handshake_timeout(HANDSHAKE_LIMIT)
-            .max_connections(config.limits.connections)
+            .max_connections(config.limits.open_connections)
             .shutdown_timeout(config.limits.shutdown_seconds.into());
         let server = match certificate {
             Some(certificate) => {

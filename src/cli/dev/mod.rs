@@ -6,6 +6,7 @@
 mod certificate;
 
 use super::ending::Ending;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::embedded_postgres::{self, EmbeddedPostgres};
 use crate::telemetry;
@@ -47,7 +48,7 @@ fn prepare(config: &mut Config, data: &Path) -> Result<()> {
     let keys = keys_folder(data)?;
     if !config.listener.plain_http && config.listener.tls_certificate.is_none() {
         let names = host_names(config);
-        let now = jiff::Timestamp::UNIX_EPOCH;
+        let now = Clock::system().now();
         let certificate = certificate::prepare(data, &keys, &names, now)?;
         config.listener.tls_certificate = Some(certificate.chain);
         config.listener.tls_key = Some(certificate.key);
