@@ -4,6 +4,7 @@ pub mod access;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod crypto;
 pub mod embedded_postgres;
 pub mod fhir;
 pub mod http;
