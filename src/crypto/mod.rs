@@ -12,8 +12,11 @@
 //! cheap here. The interface leaves the door open.
 
 pub mod blind;
+pub mod jwks;
+pub mod jws;
 pub mod key_file;
 pub mod key_ring;
 pub mod random;
 pub mod seal;
 pub mod secret_key;
+pub mod sign;
