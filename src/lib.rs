@@ -10,4 +10,5 @@ pub mod fhir;
 pub mod http;
 pub mod interaction;
 pub mod search;
+pub mod store;
 pub mod telemetry;

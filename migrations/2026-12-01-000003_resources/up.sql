@@ -30,8 +30,11 @@ begin
       date_low bigint,               -- the type's clinical date, microseconds
       date_high bigint,
       code bigint,                   -- the first coding of the type's clinical code
-      quantity_low float8,           -- the value, in its canonical unit
+      quantity_low float8,           -- the value in its canonical unit
       quantity_high float8,
+      unit bigint,                   -- that unit
+      number_low float8,             -- the value as it stands
+      number_high float8,
       id uuid not null,              -- the logical id, or a keyed hash of it
       tenant int not null,
       version int not null,

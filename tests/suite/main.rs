@@ -10,3 +10,5 @@
 )]
 
 mod architecture;
+mod store;
+mod support;

@@ -1,0 +1,158 @@
+//! Reading the trail: newest first, page by page.
+
+use crate::crypto::key_ring::SubjectKeys;
+use crate::crypto::seal;
+use crate::fhir::id::{ResourceId, TenantId};
+use crate::store::Store;
+use crate::store::audit_log::{AuditRow, detail_place};
+use crate::store::entities;
+use crate::store::error::StoreError;
+use crate::store::keys::NOBODY;
+use crate::store::sql::Sql;
+use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt, Text, Uuid as SqlUuid};
+use uuid::Uuid;
+
+/// Which events are asked for; what is not set does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// Events about that patient.
+    pub patient: Option<ResourceId>,
+    /// Events of that agent.
+    pub agent: Option<String>,
+    /// Events with that action.
+    pub action: Option<char>,
+    /// Events with that outcome.
+    pub outcome: Option<i16>,
+    /// Events of these kinds; empty for all.
+    pub kinds: Vec<i16>,
+    /// Recorded at that time or later, in microseconds since 1970.
+    pub from: Option<i64>,
+    /// Recorded at that time or earlier.
+    pub to: Option<i64>,
+    /// These events alone; empty for all.
+    pub ids: Vec<i64>,
+    /// Only those older than that event: the last of the page before.
+    pub before: Option<i64>,
+    /// As many at most.
+    pub count: u32,
+}
+
+/// An event as it was recorded. Its patients are known to the trail by hashes alone, so the list is empty:
+/// they are among the entities.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuditEvent {
+    /// Its id.
+    pub id: i64,
+    /// What was recorded.
+    pub row: AuditRow,
+}
+
+type Columns = (
+    (i64, i64, i16, i16, String, Option<Uuid>),
+    (String, Option<String>, Option<String>, Option<String>, Option<String>),
+    (Vec<u8>, Option<Vec<u8>>),
+);
+type Types = (
+    (BigInt, BigInt, SmallInt, SmallInt, Text, Nullable<SqlUuid>),
+    (Text, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>),
+    (Binary, Nullable<Binary>),
+);
+
+impl Store {
+    /// The newest events that are asked for, newest first, with their details opened.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn audit_events(
+        &self,
+        tenant: TenantId,
+        filter: &AuditFilter,
+    ) -> Result<Vec<AuditEvent>, StoreError> {
+        let sql = self.audit_question(tenant, filter).await?;
+        let rows = self.ask::<Types, Columns>(tenant, &[], &sql).await?;
+        let keys = self.subject_keys(tenant, &[NOBODY]).await?.remove(&NOBODY);
+        rows.into_iter().map(|row| event(tenant, keys.as_deref(), row)).collect()
+    }
+
+    async fn audit_question(&self, tenant: TenantId, filter: &AuditFilter) -> Result<Sql, StoreError> {
+        let mut sql = Sql::new(
+            "select id, recorded, kind, outcome, action::text, request, agent, client, purpose, rule, network, \
+             entities, detail from audit_events where tenant = ",
+        );
+        sql.bind(tenant.0);
+        if let Some(patient) = &filter.patient {
+            let keys = self.tenant_keys(tenant).await?;
+            sql.push(" and patients @> ").bind(vec![keys.subject_of_patient(patient.as_str())]);
+        }
+        if let Some(agent) = &filter.agent {
+            sql.push(" and agent = ").bind(agent.as_str());
+        }
+        if let Some(action) = filter.action {
+            sql.push(" and action = ").bind(action.to_string()).push("::text::\"char\"");
+        }
+        if let Some(outcome) = filter.outcome {
+            sql.push(" and outcome = ").bind(outcome);
+        }
+        if !filter.kinds.is_empty() {
+            sql.push(" and kind = any(").bind(filter.kinds.clone()).push(")");
+        }
+        if let Some(from) = filter.from {
+            sql.push(" and recorded >= ").bind(from);
+        }
+        if let Some(to) = filter.to {
+            sql.push(" and recorded <= ").bind(to);
+        }
+        if !filter.ids.is_empty() {
+            sql.push(" and id = any(").bind(filter.ids.clone()).push(")");
+        }
+        if let Some(before) = filter.before {
+            sql.push(" and id < ").bind(before);
+        }
+        sql.push(" order by id desc limit ").bind(i64::from(filter.count));
+        Ok(sql)
+    }
+}
+
+fn event(tenant: TenantId, keys: Option<&SubjectKeys>, columns: Columns) -> Result<AuditEvent, StoreError> {
+    let (
+        (id, recorded, kind, outcome, action, request),
+        (agent, client, purpose, rule, network),
+        (entities, detail),
+    ) = columns;
+    let entities =
+        entities::unpack(&entities).ok_or(StoreError::broken("the entities of an event cannot be read"))?;
+    let detail = detail.map(|sealed| open(tenant, keys, recorded, &sealed)).transpose()?;
+    let action = action.chars().next().unwrap_or_default();
+    let patients = Vec::new();
+    let row = AuditRow {
+        recorded,
+        kind,
+        action,
+        outcome,
+        agent,
+        client,
+        purpose,
+        rule,
+        request,
+        network,
+        patients,
+        entities,
+        detail,
+    };
+    Ok(AuditEvent { id, row })
+}
+
+/// Two bytes of epoch, then the sealed text.
+fn open(
+    tenant: TenantId,
+    keys: Option<&SubjectKeys>,
+    recorded: i64,
+    sealed: &[u8],
+) -> Result<String, StoreError> {
+    let broken = || StoreError::broken("the detail of an event cannot be opened");
+    let (epoch, sealed) = sealed.split_first_chunk::<2>().ok_or_else(broken)?;
+    let key = keys.and_then(|keys| keys.of_epoch(u16::from_be_bytes(*epoch))).ok_or(StoreError::Shredded)?;
+    let text = seal::open(&key.section_key("audit"), &detail_place(tenant, recorded), sealed)
+        .map_err(|error| StoreError::Broken(Box::new(error)))?;
+    String::from_utf8(text.to_vec()).map_err(|_| broken())
+}

@@ -1,0 +1,68 @@
+//! Which table holds what: one per resource type, made when the type is first used.
+
+use crate::fhir::id::ResourceType;
+use crate::store::connection::Pooled;
+use crate::store::error::StoreError;
+use crate::store::hot;
+use crate::store::sql::Sql;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What the template needs to know of a type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Shape {
+    /// It has a clinical date, to sort by.
+    pub(super) has_date: bool,
+    /// It has a clinical code.
+    pub(super) has_code: bool,
+    /// It has one value with a unit.
+    pub(super) has_quantity: bool,
+}
+
+/// The types whose tables are known to be there.
+pub(super) struct Tables {
+    known: Vec<AtomicBool>,
+}
+
+/// The table of that type, quoted where SQL needs no quotes: every name is legal after the schema's dot.
+pub(super) fn table(resource_type: ResourceType) -> String {
+    format!("resource.{}", resource_type.name().to_ascii_lowercase())
+}
+
+impl Tables {
+    pub(super) fn new() -> Tables {
+        Tables { known: ResourceType::all().map(|_| AtomicBool::new(false)).collect() }
+    }
+
+    /// Makes the table of that type, if nobody has.
+    pub(super) async fn ensure(
+        &self,
+        connection: &Pooled,
+        resource_type: ResourceType,
+    ) -> Result<(), StoreError> {
+        if self.knows(resource_type) {
+            return Ok(());
+        }
+        let shape = hot::shape(resource_type);
+        Sql::new("select create_resource_table($1, $2, $3, $4)")
+            .with(resource_type.name())
+            .with(shape.has_date)
+            .with(shape.has_code)
+            .with(shape.has_quantity)
+            .uncached()
+            .execute(connection)
+            .await?;
+        if let Some(known) = self.known(resource_type) {
+            known.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Whether it is known to be there.
+    pub(super) fn knows(&self, resource_type: ResourceType) -> bool {
+        self.known(resource_type).is_some_and(|it| it.load(Ordering::Acquire))
+    }
+
+    fn known(&self, resource_type: ResourceType) -> Option<&AtomicBool> {
+        self.known.get(usize::try_from(resource_type.code()).ok()?)
+    }
+}
