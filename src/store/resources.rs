@@ -67,6 +67,8 @@ pub struct Stored {
     pub deed: DeedKind,
     /// The resource, unsealed as far as was asked for; empty for a deletion.
     pub text: String,
+    /// Something was left out of it, because its class may not be seen.
+    pub is_partial: bool,
 }
 
 /// Which version of a resource is the current one.
@@ -221,6 +223,7 @@ impl Store {
                     last_updated: row.last_updated,
                     deed,
                     text,
+                    is_partial: false,
                 })
             })
             .collect()
