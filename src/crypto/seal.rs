@@ -87,6 +87,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn opens_what_was_sealed_and_only_there(plain: Vec<u8>, aad: Vec<u8>, other: Vec<u8>, at: prop::sample::Index) {
             let key = SectionKey::new(&SecretKey::random());

@@ -13,7 +13,6 @@
 //! parent when the first tenant needs its own, and until then routing would cost every write.
 
 pub mod resources;
-pub mod versions;
 
 pub mod audit_events;
 pub mod audit_log;
@@ -26,6 +25,7 @@ mod logical_id;
 pub mod migrate;
 mod narrowing;
 mod row_ids;
+pub mod sealed_body;
 mod search_index;
 mod sql;
 mod sql_value;

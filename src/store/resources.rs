@@ -4,6 +4,7 @@
 //! see it is a [`Predicate`] that every question carries, and a row that does not satisfy it is as absent as
 //! one that never was.
 
+use crate::crypto::key_ring::SubjectKeys;
 use crate::fhir::id::{ResourceId, ResourceType, TenantId};
 use crate::fhir::seal_class::{SealClasses, SealedSpan};
 use crate::search::index::Index;
@@ -11,11 +12,13 @@ use crate::search::predicate::Predicate;
 use crate::store::Store;
 use crate::store::connection::Pooled;
 use crate::store::error::StoreError;
+use crate::store::sealed_body::{self, BodyError, Place, Unsealed};
 use crate::store::sql::Sql;
 use crate::store::tables::table;
 use crate::store::{logical_id, narrowing};
 use diesel::sql_types::{BigInt, Binary, Integer, SmallInt};
 use std::collections::HashMap;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// A change to one resource.
@@ -67,7 +70,7 @@ pub struct Stored {
     pub deed: DeedKind,
     /// The resource, unsealed as far as was asked for; empty for a deletion.
     pub text: String,
-    /// Something was left out of it, because its class may not be seen.
+    /// Elements of classes that were not asked for are left out of it.
     pub is_partial: bool,
 }
 
@@ -151,7 +154,8 @@ impl Store {
             self.ask::<Types, _>(tenant, &[resource_type], &sql).await?;
         let Some((version, last_updated, deed, body)) = rows.pop() else { return Ok(None) };
         let sealed = Sealed { resource_type, id: id.clone(), version, last_updated, deed, body };
-        Ok(self.unseal(tenant, vec![sealed], classes).await?.pop())
+        let opened = self.unseal(tenant, vec![sealed], classes).await?.pop();
+        opened.map(Some).ok_or(StoreError::Shredded)
     }
 
     /// Which versions are current now: one answer for each question, none where there never was such a
@@ -202,30 +206,71 @@ impl Store {
         Ok(asked.iter().map(|it| found.get(it).copied()).collect())
     }
 
-    /// Opens what these classes let through.
+    /// Opens what these classes let through. A version whose key was destroyed is left out: nobody can
+    /// read it any more.
     pub(super) async fn unseal(
         &self,
         tenant: TenantId,
         rows: Vec<Sealed>,
         classes: SealClasses,
     ) -> Result<Vec<Stored>, StoreError> {
-        let _ = (tenant, classes);
-        rows.into_iter()
-            .map(|row| {
-                let text = String::from_utf8(row.body)
-                    .map_err(|_| StoreError::broken("a stored resource is not text"))?;
-                let deed = DeedKind::from_code(row.deed)
-                    .ok_or(StoreError::broken("a stored version has no known deed"))?;
-                Ok(Stored {
-                    resource_type: row.resource_type,
-                    id: row.id,
-                    version: row.version,
-                    last_updated: row.last_updated,
-                    deed,
-                    text,
-                    is_partial: false,
-                })
-            })
-            .collect()
+        let mut subjects = Vec::with_capacity(rows.len());
+        for row in rows.iter().filter(|row| !row.body.is_empty()) {
+            subjects.extend(sealed_body::key_name(&row.body).map_err(broken)?.map(|name| name.subject));
+        }
+        subjects.sort_unstable();
+        subjects.dedup();
+        let keys = self.subject_keys(tenant, &subjects).await?;
+        let mut stored = Vec::with_capacity(rows.len());
+        for row in rows {
+            match open(tenant, row, &keys, classes) {
+                Ok(opened) => stored.push(opened),
+                Err(StoreError::Shredded) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(stored)
     }
+}
+
+fn open(
+    tenant: TenantId,
+    row: Sealed,
+    keys: &HashMap<i64, Arc<SubjectKeys>>,
+    classes: SealClasses,
+) -> Result<Stored, StoreError> {
+    let deed =
+        DeedKind::from_code(row.deed).ok_or(StoreError::broken("a stored version has no known deed"))?;
+    let unsealed = if deed == DeedKind::Delete {
+        Unsealed { text: String::new(), is_partial: false }
+    } else {
+        let name = sealed_body::key_name(&row.body).map_err(broken)?;
+        let subject = name.and_then(|name| keys.get(&name.subject));
+        let key = name.and_then(|name| subject?.of_epoch(name.epoch));
+        let was_destroyed =
+            name.is_some_and(|name| subject.is_some_and(|keys| keys.last_epoch() >= name.epoch));
+        if key.is_none() && was_destroyed {
+            return Err(StoreError::Shredded);
+        }
+        let place = Place {
+            tenant: tenant.0,
+            resource_type: row.resource_type.name(),
+            id: row.id.as_str(),
+            version: row.version,
+        };
+        sealed_body::decode(&place, &row.body, key, classes).map_err(broken)?
+    };
+    Ok(Stored {
+        resource_type: row.resource_type,
+        id: row.id,
+        version: row.version,
+        last_updated: row.last_updated,
+        deed,
+        text: unsealed.text,
+        is_partial: unsealed.is_partial,
+    })
+}
+
+fn broken(error: BodyError) -> StoreError {
+    StoreError::Broken(Box::new(error))
 }

@@ -16,6 +16,7 @@ use crate::store::connection::Pooled;
 use crate::store::error::{Retry, StoreError, retry};
 use crate::store::keys::NOBODY;
 use crate::store::resources::{Deed, DeedKind};
+use crate::store::sealed_body::{self, Place};
 use crate::store::search_index::{self, Entries};
 use crate::store::{logical_id, write_many, write_one};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
@@ -105,7 +106,7 @@ impl Store {
         for deed in deeds {
             let key = sealing.get(&subject(&keys, &deed)).and_then(|keys| keys.active());
             let key = key.ok_or(StoreError::unavailable("a patient has no key to seal with"))?;
-            rows.push(self.row(&keys, key, deed));
+            rows.push(self.row(&keys, key, deed)?);
         }
         rows.sort_by_key(|row| (row.resource_type, row.id));
         if rows.windows(2).any(|pair| matches!(pair, [one, other] if one.place() == other.place())) {
@@ -124,13 +125,22 @@ fn subject(keys: &TenantKeys, deed: &Deed) -> i64 {
 }
 
 impl Store {
-    fn row(&self, keys: &TenantKeys, _key: &SubjectKey, deed: Deed) -> Row {
+    fn row(&self, keys: &TenantKeys, key: &SubjectKey, deed: Deed) -> Result<Row, StoreError> {
         let (id, id_text) = logical_id::stored(keys, &deed.id);
         let body = match deed.kind {
             DeedKind::Delete => Vec::new(),
-            _ => deed.text.into_bytes(),
+            _ => {
+                let place = Place {
+                    tenant: keys.tenant(),
+                    resource_type: deed.resource_type.name(),
+                    id: deed.id.as_str(),
+                    version: deed.version,
+                };
+                let body = sealed_body::encode(&place, &deed.text, &deed.sealed, key);
+                body.map_err(|error| StoreError::Broken(Box::new(error)))?
+            }
         };
-        Row {
+        Ok(Row {
             resource_type: deed.resource_type,
             rid: self.next_row_id(),
             id,
@@ -141,7 +151,7 @@ impl Store {
             deed: deed.kind.code(),
             entries: search_index::entries(keys, deed.resource_type, &deed.index),
             body,
-        }
+        })
     }
 }
 

@@ -3,7 +3,6 @@
 mod audit_log;
 mod migrations;
 mod unit;
-mod versions;
 mod write;
 
 use crate::support::database::Database;
