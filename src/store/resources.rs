@@ -70,7 +70,7 @@ pub struct Stored {
     pub deed: DeedKind,
     /// The resource, unsealed as far as was asked for; empty for a deletion.
     pub text: String,
-    /// Elements of classes that were not asked for are left out of it.
+    /// Something was left out of it, because its class may not be seen.
     pub is_partial: bool,
 }
 

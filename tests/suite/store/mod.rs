@@ -3,6 +3,7 @@
 mod audit_log;
 mod migrations;
 mod unit;
+mod versions;
 mod write;
 
 use crate::support::database::Database;
