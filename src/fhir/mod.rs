@@ -5,6 +5,7 @@
 //! resource types cost no line of code here, and what they look like is data ([`types`]).
 
 pub mod bundle;
+pub mod date_time;
 pub mod id;
 pub mod issue_type;
 pub mod json;

@@ -242,6 +242,15 @@ impl Outcome {
         self
     }
 
+    /// The same issues at other locations, as seen from outside.
+    #[must_use]
+    pub fn relocated(mut self, move_all: impl Fn(&[String]) -> Vec<String>) -> Outcome {
+        for issue in &mut self.issues {
+            issue.expression = move_all(&issue.expression);
+        }
+        self
+    }
+
     /// What there is to say, never nothing.
     #[must_use]
     pub fn issues(&self) -> &[Issue] {

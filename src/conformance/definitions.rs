@@ -1,0 +1,69 @@
+//! The loaded definitions, by name and by canonical URL; cheap to share.
+
+use super::package::{self, PackageError};
+use super::search_parameter::SearchParameter;
+use crate::fhir::id::ResourceType;
+use crate::fhir::types::Types;
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What is legal, and how to find it.
+#[derive(Default)]
+pub struct Definitions {
+    /// The shape of every type.
+    pub types: Types,
+    pub(super) search_parameters: Vec<Vec<Arc<SearchParameter>>>,
+    pub(super) compartments: HashMap<(Box<str>, ResourceType), Vec<Box<str>>>,
+    pub(super) derived: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+}
+
+impl Definitions {
+    /// The definitions that come with the program.
+    ///
+    /// # Errors
+    /// The facts in `fhir-profiles/` are broken: a mistake of ours.
+    pub fn embedded() -> Result<Definitions, PackageError> {
+        package::embedded()
+    }
+
+    /// The search parameters of a type, those of every resource included, by code.
+    #[must_use]
+    pub fn search_parameters(&self, resource_type: ResourceType) -> &[Arc<SearchParameter>] {
+        let place = usize::try_from(resource_type.code()).unwrap_or(usize::MAX);
+        self.search_parameters.get(place).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The search parameter of a type with that code.
+    #[must_use]
+    pub fn search_parameter(&self, resource_type: ResourceType, code: &str) -> Option<&Arc<SearchParameter>> {
+        let parameters = self.search_parameters(resource_type);
+        let place = parameters.binary_search_by(|it| (*it.code).cmp(code)).ok()?;
+        parameters.get(place)
+    }
+
+    /// The parameters that put a resource of that type into a compartment: `Patient`, `Encounter` …
+    #[must_use]
+    pub fn compartment(&self, name: &str, resource_type: ResourceType) -> Option<&[Box<str>]> {
+        self.compartments.get(&(name.into(), resource_type)).map(Vec::as_slice)
+    }
+
+    /// The parameters that put a resource of that type into a patient's compartment.
+    #[must_use]
+    pub fn patient_compartment(&self, resource_type: ResourceType) -> &[Box<str>] {
+        self.compartment("Patient", resource_type).unwrap_or_default()
+    }
+
+    /// What another room makes of these definitions: made once, then shared.
+    pub fn derived<T: Send + Sync + 'static>(&self, make: impl FnOnce(&Definitions) -> T) -> Arc<T> {
+        let mut derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = derived.get(&TypeId::of::<T>())
+            && let Ok(made) = Arc::clone(made).downcast::<T>()
+        {
+            return made;
+        }
+        let made = Arc::new(make(self));
+        derived.insert(TypeId::of::<T>(), made.clone());
+        made
+    }
+}

@@ -1,0 +1,6 @@
+//! What is legal: definitions as compact facts, and the rules made of them.
+
+pub mod compile;
+pub mod definitions;
+pub mod package;
+pub mod search_parameter;

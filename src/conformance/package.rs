@@ -1,0 +1,165 @@
+//! Facts into definitions: reads what `fhir-profiles/` holds, once.
+
+use super::definitions::Definitions;
+use super::search_parameter::{SearchParameter, SearchParameterKind};
+use crate::fhir::id::ResourceType;
+use crate::fhir::types::{Element, TypeId, TypeKind, Types};
+use crate::fhirpath::Expression;
+use std::sync::Arc;
+
+const R4_TYPES: &str = include_str!("../../fhir-profiles/r4-core/types.tsv");
+const R4_SEARCH_PARAMETERS: &str = include_str!("../../fhir-profiles/r4-core/search-parameters.tsv");
+const R4_COMPARTMENTS: &str = include_str!("../../fhir-profiles/r4-core/compartments.tsv");
+
+/// Why facts cannot be read: a mistake in a package.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}:{line}: {reason}")]
+pub struct PackageError {
+    file: &'static str,
+    line: usize,
+    reason: String,
+}
+
+pub(super) fn embedded() -> Result<Definitions, PackageError> {
+    let mut definitions = Definitions { types: types(R4_TYPES)?, ..Definitions::default() };
+    search_parameters(R4_SEARCH_PARAMETERS, &mut definitions)?;
+    compartments(R4_COMPARTMENTS, &mut definitions);
+    Ok(definitions)
+}
+
+fn types(facts: &str) -> Result<Types, PackageError> {
+    let mut types = Types::default();
+    // Every name first: types refer to each other.
+    for line in facts.lines().filter(|line| !line.starts_with('\t')) {
+        let mut fields = line.split('\t');
+        let (name, kind) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+        types.declare(name, kind_of(kind));
+    }
+    let mut open: Option<(TypeId, Option<TypeId>)> = None;
+    let mut elements = Vec::new();
+    for line in facts.lines() {
+        match line.strip_prefix('\t') {
+            None => {
+                if let Some((id, base)) = open {
+                    types.define(id, base, std::mem::take(&mut elements));
+                }
+                let mut fields = line.split('\t');
+                let id = fields.next().and_then(|name| types.id(name));
+                let base = fields.nth(1).and_then(|base| types.id(base));
+                open = id.map(|id| (id, base));
+            }
+            Some(element) => elements.push(element_of(element, &mut types)),
+        }
+    }
+    if let Some((id, base)) = open {
+        types.define(id, base, elements);
+    }
+    Ok(types)
+}
+
+fn kind_of(kind: &str) -> TypeKind {
+    match kind {
+        "primitive" => TypeKind::Primitive,
+        "resource" => TypeKind::Resource,
+        "backbone" => TypeKind::Backbone,
+        _ => TypeKind::Complex,
+    }
+}
+
+fn element_of(line: &str, types: &mut Types) -> Element {
+    let fields: Vec<&str> = line.split('\t').collect();
+    let field = |place: usize| fields.get(place).copied().unwrap_or_default();
+    let name = field(0);
+    let flags = field(3);
+    Element {
+        name: name.strip_suffix("[x]").unwrap_or(name).into(),
+        min: field(1).parse().unwrap_or(0),
+        max: field(2).parse().ok(),
+        types: field(4)
+            .split(' ')
+            .filter(|it| !it.is_empty())
+            .map(|it| types.declare(it, TypeKind::Primitive))
+            .collect(),
+        is_choice: name.ends_with("[x]"),
+        is_summary: flags.contains('s'),
+        is_modifier: flags.contains('m'),
+    }
+}
+
+fn search_parameters(facts: &str, definitions: &mut Definitions) -> Result<(), PackageError> {
+    const FILE: &str = "search-parameters.tsv";
+    let mut by_type: Vec<Vec<Arc<SearchParameter>>> = ResourceType::all().map(|_| Vec::new()).collect();
+    let mut lines = facts.lines().enumerate().peekable();
+    while let Some((number, line)) = lines.next() {
+        let broken = |reason: String| PackageError { file: FILE, line: number + 1, reason };
+        let parse = |text: &str| Expression::parse(text).map_err(|error| broken(error.to_string()));
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [url, code, kind, bases, targets, expression] = *fields.as_slice() else {
+            return Err(broken("not six fields".to_owned()));
+        };
+        let mut components = Vec::new();
+        while let Some((_, component)) = lines.next_if(|(_, line)| line.starts_with('\t')) {
+            let mut fields = component.split('\t').skip(1);
+            let url = fields.next().unwrap_or_default();
+            components.push((url.into(), parse(fields.next().unwrap_or_default())?));
+        }
+        let parameter = Arc::new(SearchParameter {
+            url: url.into(),
+            code: code.into(),
+            kind: SearchParameterKind::parse(kind).ok_or_else(|| broken("no such kind".to_owned()))?,
+            expression: if expression.is_empty() { None } else { Some(parse(expression)?) },
+            targets: targets.split(' ').filter_map(ResourceType::parse).collect(),
+            components,
+            is_sealed: false,
+        });
+        let is_for_all = bases.split(' ').any(|base| matches!(base, "Resource" | "DomainResource"));
+        for (of, parameters) in ResourceType::all().zip(&mut by_type) {
+            if is_for_all || bases.split(' ').any(|base| base == of.name()) {
+                parameters.push(parameter.clone());
+            }
+        }
+    }
+    for parameters in &mut by_type {
+        parameters.sort_by(|one, other| one.code.cmp(&other.code));
+    }
+    definitions.search_parameters = by_type;
+    Ok(())
+}
+
+fn compartments(facts: &str, definitions: &mut Definitions) {
+    for line in facts.lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [compartment, of, parameters] = *fields.as_slice() else { continue };
+        let Some(of) = ResourceType::parse(of) else { continue };
+        let parameters = parameters.split(' ').map(Into::into).collect();
+        definitions.compartments.insert((compartment.into(), of), parameters);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fhir::json::{Json, Limits};
+    use crate::fhirpath::Environment;
+    use crate::fhirpath::value::Item;
+
+    #[test]
+    fn the_embedded_facts_can_be_read() {
+        let definitions = Definitions::embedded().unwrap();
+        let observation = definitions.types.id("Observation").unwrap();
+        let member = definitions.types.member(observation, "valueQuantity").unwrap();
+        assert_eq!(definitions.types.name(member.type_id), "Quantity");
+        let patient = ResourceType::parse("Patient").unwrap();
+        let json = r#"{"resourceType":"Patient","name":[{"family":"Chalmers"}],"birthDate":"1974-12-25","deceasedDateTime":"2015-02-14T13:42:00+10:00"}"#;
+        let json = Json::parse(json, &Limits::default()).unwrap();
+        let focus = Item::of_resource(&definitions.types, json.root()).unwrap();
+        let env = Environment::of(&definitions.types, focus.clone());
+        for (code, count) in
+            [("family", 1), ("birthdate", 1), ("death-date", 1), ("deceased", 1), ("given", 0)]
+        {
+            let parameter = definitions.search_parameter(patient, code).unwrap();
+            let found = parameter.expression.as_ref().unwrap().evaluate(&env, focus.clone()).unwrap();
+            assert_eq!(found.len(), count, "{code} {}", parameter.expression.as_ref().unwrap().text());
+        }
+    }
+}
