@@ -3,4 +3,5 @@
 pub mod compile;
 pub mod definitions;
 pub mod package;
+pub mod sealing;
 pub mod search_parameter;

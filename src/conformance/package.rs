@@ -1,6 +1,7 @@
 //! Facts into definitions: reads what `fhir-profiles/` holds, once.
 
 use super::definitions::Definitions;
+use super::sealing::{Level, SealingPolicy};
 use super::search_parameter::{SearchParameter, SearchParameterKind};
 use crate::fhir::id::ResourceType;
 use crate::fhir::types::{Element, TypeId, TypeKind, Types};
@@ -22,7 +23,11 @@ pub struct PackageError {
 
 pub(super) fn embedded() -> Result<Definitions, PackageError> {
     let mut definitions = Definitions { types: types(R4_TYPES)?, ..Definitions::default() };
-    search_parameters(R4_SEARCH_PARAMETERS, &mut definitions)?;
+    // At the strictest level that has an index at all: a parameter is then treated alike at every level,
+    // and the level can change without a reindex.
+    let policy = SealingPolicy::embedded(&definitions.types, Level::Clinical)
+        .map_err(|error| PackageError { file: "sealing.tsv", line: 0, reason: error.to_string() })?;
+    search_parameters(R4_SEARCH_PARAMETERS, &policy, &mut definitions)?;
     compartments(R4_COMPARTMENTS, &mut definitions);
     Ok(definitions)
 }
@@ -86,7 +91,11 @@ fn element_of(line: &str, types: &mut Types) -> Element {
     }
 }
 
-fn search_parameters(facts: &str, definitions: &mut Definitions) -> Result<(), PackageError> {
+fn search_parameters(
+    facts: &str,
+    policy: &SealingPolicy,
+    definitions: &mut Definitions,
+) -> Result<(), PackageError> {
     const FILE: &str = "search-parameters.tsv";
     let mut by_type: Vec<Vec<Arc<SearchParameter>>> = ResourceType::all().map(|_| Vec::new()).collect();
     let mut lines = facts.lines().enumerate().peekable();
@@ -110,7 +119,7 @@ fn search_parameters(facts: &str, definitions: &mut Definitions) -> Result<(), P
             expression: if expression.is_empty() { None } else { Some(parse(expression)?) },
             targets: targets.split(' ').filter_map(ResourceType::parse).collect(),
             components,
-            is_sealed: false,
+            is_sealed: is_sealed(&definitions.types, policy, expression),
         });
         let is_for_all = bases.split(' ').any(|base| matches!(base, "Resource" | "DomainResource"));
         for (of, parameters) in ResourceType::all().zip(&mut by_type) {
@@ -124,6 +133,11 @@ fn search_parameters(facts: &str, definitions: &mut Definitions) -> Result<(), P
     }
     definitions.search_parameters = by_type;
     Ok(())
+}
+
+/// Whether an expression reaches an element that may be sealed: decided on its plain paths.
+fn is_sealed(types: &Types, policy: &SealingPolicy, expression: &str) -> bool {
+    expression.split(['|', '(', ')', ' ']).any(|path| policy.seals_path(types, path))
 }
 
 fn compartments(facts: &str, definitions: &mut Definitions) {
@@ -160,6 +174,11 @@ mod tests {
             let parameter = definitions.search_parameter(patient, code).unwrap();
             let found = parameter.expression.as_ref().unwrap().evaluate(&env, focus.clone()).unwrap();
             assert_eq!(found.len(), count, "{code} {}", parameter.expression.as_ref().unwrap().text());
+        }
+        for (code, expected) in
+            [("birthdate", true), ("death-date", true), ("family", true), ("gender", false)]
+        {
+            assert_eq!(definitions.search_parameter(patient, code).unwrap().is_sealed, expected, "{code}");
         }
     }
 }
