@@ -115,6 +115,16 @@ pub struct Database {
     )]
     pub migration_url: Option<SecretString>,
 
+    /// The authorities that may have signed the database's certificate, PEM; with sslmode=require in
+    /// the URL
+    #[arg(
+        long = "database-authorities",
+        env = "VESTA_DATABASE_AUTHORITIES",
+        value_name = "FILE",
+        global = true
+    )]
+    pub certificate_authorities: Option<PathBuf>,
+
     /// How many connections to hold at most
     #[arg(
         long = "database-connections",
@@ -287,7 +297,13 @@ impl Default for Listener {
 
 impl Default for Database {
     fn default() -> Database {
-        Database { url: None, migration_url: None, connections: 16, timeout_seconds: 10 }
+        Database {
+            url: None,
+            migration_url: None,
+            certificate_authorities: None,
+            connections: 16,
+            timeout_seconds: 10,
+        }
     }
 }
 
@@ -368,6 +384,7 @@ impl Config {
         for (variable, file, is_needed, is_secret) in [
             ("VESTA_TLS_CERTIFICATE", &self.listener.tls_certificate, is_tls, false),
             ("VESTA_TLS_KEY", &self.listener.tls_key, is_tls, true),
+            ("VESTA_DATABASE_AUTHORITIES", &self.database.certificate_authorities, false, false),
             ("VESTA_ROOT_KEY_FILE", &self.keys.root_key_file, true, true),
             ("VESTA_CHECKPOINT_KEY_FILE", &self.keys.checkpoint_key_file, true, true),
             ("VESTA_TOKEN_KEY_SET", &self.tokens.key_set_file, true, false),

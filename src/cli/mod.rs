@@ -4,7 +4,10 @@
 
 mod dev;
 mod ending;
+mod keys;
+mod migrate;
 mod serve;
+mod token;
 
 use crate::config::Config;
 use anyhow::{Result, bail};
@@ -30,6 +33,13 @@ enum Command {
     Dev,
     /// Serves with the database, keys and certificate that the settings name
     Serve,
+    /// Brings the database up to date, as the role that owns the schema
+    Migrate,
+    /// Makes and shows keys
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Prints an access token for scripts, in dev mode only
+    Token(token::Arguments),
 }
 
 /// Runs the command that the arguments name.
@@ -52,6 +62,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
 async fn execute(arguments: Arguments) -> Result<()> {
     let Arguments { config, command } = arguments;
     crate::http::tls::install_cryptography();
+    crate::telemetry::hush_panics();
     let command = command.unwrap_or(match config.database.url {
         None => Command::Dev,
         Some(_) => Command::Serve,
@@ -59,6 +70,9 @@ async fn execute(arguments: Arguments) -> Result<()> {
     match command {
         Command::Dev => dev::run(config).await,
         Command::Serve => serve::run(config).await,
+        Command::Migrate => migrate::run(&config).await,
+        Command::Keys(command) => keys::run(&config, &command),
+        Command::Token(arguments) => token::run(&config, &arguments),
     }
 }
 

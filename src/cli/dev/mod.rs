@@ -6,8 +6,12 @@
 mod certificate;
 
 use super::ending::Ending;
+use super::migrate;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::crypto::jws::TokenKey;
+use crate::crypto::key_ring::RootKeyProvider;
+use crate::crypto::sign::CheckpointKey;
 use crate::embedded_postgres::{self, EmbeddedPostgres};
 use crate::telemetry;
 use anyhow::{Context as _, Result, anyhow};
@@ -15,6 +19,12 @@ use secrecy::SecretString;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+
+/// The key that signs access tokens, under the data folder.
+pub(super) const TOKEN_KEY: &str = "keys/token-key.pem";
+
+/// The key that wraps all others.
+pub(super) const ROOT_KEY: &str = "keys/root.key";
 
 pub(super) async fn run(mut config: Config) -> Result<()> {
     super::refuse(config.dev_complaints())?;
@@ -40,6 +50,9 @@ async fn serve(
     let url = postgres.url(embedded_postgres::OWNER_ROLE, embedded_postgres::DATABASE);
     config.database.migration_url = Some(SecretString::from(url.clone()));
     config.database.url = Some(SecretString::from(url));
+    migrate::bring_up_to_date(&config.database).await?;
+    println!("certificate authority {}", data.join("ca.pem").display());
+    println!("clients demo-backend, demo-app, demo-clinician, demo-patient: vesta token --client NAME");
     super::serve::serve(config.clone(), ending).await
 }
 
@@ -53,6 +66,17 @@ fn prepare(config: &mut Config, data: &Path) -> Result<()> {
         config.listener.tls_certificate = Some(certificate.chain);
         config.listener.tls_key = Some(certificate.key);
     }
+    let root = data.join(ROOT_KEY);
+    RootKeyProvider::File(root.clone()).root_keys().context("the root key cannot be used")?;
+    config.keys.root_key_file = Some(root);
+    let checkpoint = keys.join("checkpoint-key.pem");
+    CheckpointKey::read_or_create(&checkpoint).context("the checkpoint key cannot be used")?;
+    config.keys.checkpoint_key_file = Some(checkpoint);
+    let token = TokenKey::read_or_create(&data.join(TOKEN_KEY)).context("the token key cannot be used")?;
+    let key_set = data.join("token-keys.json");
+    fs::write(&key_set, token.key_set().to_json())
+        .with_context(|| format!("cannot write {}", key_set.display()))?;
+    config.tokens.key_set_file = Some(key_set);
     Ok(())
 }
 
