@@ -5,3 +5,4 @@ pub mod definitions;
 pub mod package;
 pub mod sealing;
 pub mod search_parameter;
+pub mod validate;

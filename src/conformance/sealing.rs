@@ -26,13 +26,16 @@ pub enum Level {
     Everything,
 }
 
+/// An element's name, and its class; nothing leaves it open.
+type PathRule = (Box<str>, Option<SealClass>);
+
 /// The compiled rules.
 pub struct SealingPolicy {
     level: Level,
     open: HashSet<ResourceType>,
     by_type: HashMap<TypeId, SealClass>,
     /// By type, then by element name: few for any type. `None` leaves it open.
-    by_path: HashMap<TypeId, Vec<(Box<str>, Option<SealClass>)>>,
+    by_path: HashMap<TypeId, Vec<PathRule>>,
 }
 
 /// A rule that cannot be read: a mistake of ours.

@@ -10,5 +10,6 @@
 )]
 
 mod architecture;
+mod official;
 mod store;
 mod support;

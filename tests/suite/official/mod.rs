@@ -1,0 +1,3 @@
+//! HL7's own cases, run against us.
+
+mod examples;
