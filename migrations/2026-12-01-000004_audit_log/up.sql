@@ -72,6 +72,7 @@ grant execute on function create_audit_partitions(bigint, int) to vesta_app;
 -- holds their 32-byte hashes one after the other; the last is what the next link starts from.
 create table audit_chain (
   first bigint not null,
+  youngest bigint not null,  -- the greatest id among the events
   sealed bigint not null,
   tenant int not null,
   events bigint[] not null,
@@ -79,6 +80,7 @@ create table audit_chain (
   constraint audit_chain_pkey primary key (tenant, first),
   constraint audit_chain_hash_per_event check (octet_length(hashes) = 32 * cardinality(events))
 );
+create index audit_chain_youngest on audit_chain (tenant, youngest);
 alter table audit_chain alter hashes set storage external;
 create trigger audit_chain_append_only before update or delete or truncate on audit_chain
   for each statement execute function refuse_change();

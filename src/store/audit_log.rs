@@ -195,7 +195,10 @@ async fn write(store: &Store, tenant: TenantId, rows: &mut [SealedRow]) -> Resul
             return Err(error.into());
         }
         // The connection was lost: the rows may be there.
-        Retry::Reading => true,
+        Retry::Reading => {
+            store.forget_idle(tenant);
+            true
+        }
         Retry::Always => false,
     };
     let connection = store.upkeep(tenant).await?;

@@ -121,6 +121,14 @@ impl Pools {
         self.wait_for(&self.of(tenant)?.upkeep).await
     }
 
+    /// Drops the connections that nobody uses: one was lost, so the others may be, too.
+    pub(super) fn forget_idle(&self, tenant: TenantId) {
+        if let Ok(pools) = self.of(tenant) {
+            pools.requests.retain(|_, _| false);
+            pools.upkeep.retain(|_, _| false);
+        }
+    }
+
     /// Leave to open a unit, for as long as it is kept.
     pub(super) async fn permit_unit(&self, tenant: TenantId) -> Result<OwnedSemaphorePermit, StoreError> {
         let units = self.of(tenant)?.units;

@@ -15,6 +15,7 @@
 pub mod resources;
 pub mod versions;
 
+pub mod audit_chain;
 pub mod audit_events;
 pub mod audit_log;
 pub mod connection;
@@ -139,11 +140,17 @@ impl Store {
         match sql.rows::<T, Row>(&connection).await {
             Err(error) if retry(&error) != Retry::Never => {
                 drop(connection);
+                self.forget_idle(tenant);
                 let connection = self.connection_for(tenant, types).await?;
                 Ok(sql.rows::<T, Row>(&connection).await?)
             }
             result => Ok(result?),
         }
+    }
+
+    /// A connection was lost: the next ones are made anew.
+    fn forget_idle(&self, tenant: TenantId) {
+        self.shared.pools.forget_idle(tenant);
     }
 
     fn ring(&self) -> &KeyRing {

@@ -81,6 +81,9 @@ impl Store {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
+            if error.retry() == Retry::Reading {
+                self.forget_idle(prepared.tenant);
+            }
             if attempt == ATTEMPTS || error.retry() != Retry::Always {
                 return Err(prepared.explain(error));
             }

@@ -1,7 +1,10 @@
 //! The store, on a real PostgreSQL.
 
+mod audit_chain;
 mod audit_log;
+mod faults;
 mod migrations;
+mod sealing;
 mod unit;
 mod versions;
 mod write;
@@ -30,9 +33,14 @@ async fn store() -> (Database, Store) {
 
 /// Another server on the same database, with its keys.
 fn store_on(database: &Database) -> Store {
+    store_at(database, Clock::system())
+}
+
+/// The same, with a clock of its own.
+fn store_at(database: &Database, clock: Clock) -> Store {
     let roots = RootKeys::parse(&database.root_key).unwrap();
     let ring = KeyRing::new(roots, 1000, Duration::from_secs(600));
-    Store::new(database.settings.clone(), Arc::new(ring), Clock::system())
+    Store::new(database.settings.clone(), Arc::new(ring), clock)
 }
 
 fn a_type(name: &str) -> ResourceType {
@@ -70,8 +78,7 @@ fn deed(kind: DeedKind, id: &str, version: i32, patient: &str) -> Deed {
             range("component-value-quantity", None, 1.0, 2.0),
         ],
         patients: vec![an_id(patient)],
-        present: vec![],
-        last_updated: Some((NOW, NOW)),
+        ..Index::default()
     };
     let is_deletion = kind == DeedKind::Delete;
     Deed {

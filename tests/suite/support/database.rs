@@ -72,13 +72,21 @@ impl Database {
 
     /// A connection with every right, to look behind the walls.
     pub async fn superuser(&self) -> tokio_postgres::Client {
-        let (client, connection) =
-            tokio_postgres::connect(self.settings.url.expose_secret(), tokio_postgres::NoTls)
-                .await
-                .expect("the test database is there");
-        tokio::spawn(connection);
-        client
+        connect(self.settings.url.expose_secret()).await
     }
+
+    /// The same on another database, and the name of this one.
+    pub async fn superuser_elsewhere(&self) -> (tokio_postgres::Client, String) {
+        let (server, name) = self.settings.url.expose_secret().rsplit_once('/').expect("a URL has slashes");
+        (connect(&format!("{server}/postgres")).await, name.to_owned())
+    }
+}
+
+async fn connect(url: &str) -> tokio_postgres::Client {
+    let (client, connection) =
+        tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("the test database is there");
+    tokio::spawn(connection);
+    client
 }
 
 impl Cluster {
