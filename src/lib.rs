@@ -1,6 +1,8 @@
 //! Vesta: a FHIR R4 data server and SMART authorization server in one program on PostgreSQL.
 
 pub mod access;
+pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -6,10 +6,13 @@
 //! both meet in the vocabulary of [`predicate`] and [`index`].
 
 pub mod criterion;
+pub mod extract;
 pub mod include;
 pub mod index;
 pub mod page;
+pub mod plan;
 pub mod predicate;
 pub mod query;
 pub mod range;
 pub mod sort;
+pub mod verify;

@@ -13,6 +13,7 @@
 //! parent when the first tenant needs its own, and until then routing would cost every write.
 
 pub mod resources;
+pub mod search;
 pub mod versions;
 
 pub mod audit_chain;

@@ -17,7 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("config", &[]),
     ("store", &["fhir", "search", "access", "crypto", "clock", "config"]),
-    ("app", &["config", "clock", "conformance", "crypto", "store", "fhir"]),
+    ("app", &["config", "clock", "conformance", "crypto", "search", "store", "fhir"]),
     ("audit", &["fhir", "access", "crypto", "store", "app", "clock"]),
     (
         "interaction",

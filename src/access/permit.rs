@@ -1,0 +1,103 @@
+//! What a decision lets through: a filter, and the classes of elements that may be seen.
+//!
+//! A permit is not a yes. It carries a [`Narrowing`], which every question to the store holds: the main
+//! one, and each that follows references (chains, `_has`, includes). Only this room makes a
+//! [`Permitted`], and the store takes nothing else, so a search without a narrowing does not compile.
+
+use crate::fhir::id::ResourceType;
+use crate::fhir::seal_class::SealClasses;
+use crate::search::predicate::Predicate;
+use crate::search::query::Query;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What of each type may be touched. A type that is not named is closed.
+#[derive(Clone, Debug, Default)]
+pub struct Narrowing {
+    by_type: HashMap<ResourceType, Predicate>,
+}
+
+/// A decision that permits.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    narrowing: Arc<Narrowing>,
+    classes: SealClasses,
+    rule: Arc<str>,
+}
+
+/// A question together with the permit that it was asked under.
+#[derive(Clone, Debug)]
+pub struct Permitted<T> {
+    question: T,
+    permit: Permit,
+}
+
+static CLOSED: Predicate = Predicate::False;
+
+impl Narrowing {
+    /// Opens a type as far as the predicate goes; what was open before stays open.
+    pub(super) fn open(&mut self, resource_type: ResourceType, predicate: Predicate) {
+        let open = self.by_type.remove(&resource_type).unwrap_or(Predicate::False);
+        self.by_type.insert(resource_type, Predicate::any([open, predicate]));
+    }
+
+    /// What resources of that type must satisfy: [`Predicate::False`] where none may be touched.
+    #[must_use]
+    pub fn of(&self, resource_type: ResourceType) -> &Predicate {
+        self.by_type.get(&resource_type).unwrap_or(&CLOSED)
+    }
+
+    /// The types of which something may be touched, in the order of their names.
+    #[must_use]
+    pub fn types(&self) -> Vec<ResourceType> {
+        let open = self.by_type.iter().filter(|(_, it)| **it != Predicate::False);
+        let mut types: Vec<ResourceType> = open.map(|(resource_type, _)| *resource_type).collect();
+        types.sort_unstable();
+        types
+    }
+}
+
+impl Permit {
+    /// A permit, by a rule that the trail will name.
+    pub(super) fn new(narrowing: Narrowing, classes: SealClasses, rule: impl Into<Arc<str>>) -> Permit {
+        Permit { narrowing: Arc::new(narrowing), classes, rule: rule.into() }
+    }
+
+    /// What of each type may be touched.
+    #[must_use]
+    pub fn narrowing(&self) -> &Narrowing {
+        &self.narrowing
+    }
+
+    /// The classes of sealed elements that may be seen.
+    #[must_use]
+    pub fn classes(&self) -> SealClasses {
+        self.classes
+    }
+
+    /// The rule that permitted.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    /// A search under this permit.
+    #[must_use]
+    pub fn search(&self, query: Query) -> Permitted<Query> {
+        Permitted { question: query, permit: self.clone() }
+    }
+}
+
+impl<T> Permitted<T> {
+    /// What is asked.
+    #[must_use]
+    pub fn question(&self) -> &T {
+        &self.question
+    }
+
+    /// What it is asked under.
+    #[must_use]
+    pub fn permit(&self) -> &Permit {
+        &self.permit
+    }
+}
