@@ -117,6 +117,7 @@ pub fn row(occasion: &Occasion<'_>, kind: Kind, result: Result, rule: &str) -> A
         request: Some(*request),
         network: network.map(str::to_owned),
         patients: Vec::new(),
+        subjects: Vec::new(),
         entities: Vec::new(),
         detail: None,
     }

@@ -136,6 +136,7 @@ fn event(tenant: TenantId, keys: Option<&SubjectKeys>, columns: Columns) -> Resu
         request,
         network,
         patients,
+        subjects: Vec::new(),
         entities,
         detail,
     };

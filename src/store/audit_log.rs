@@ -47,6 +47,9 @@ pub struct AuditRow {
     pub network: Option<String>,
     /// Every patient whom the resources are about.
     pub patients: Vec<ResourceId>,
+    /// The same as the numbers that the store gave ([`crate::store::resources::Stored::subject`]), for
+    /// resources that were not looked into.
+    pub subjects: Vec<i64>,
     /// Every resource that was touched or returned.
     pub entities: Vec<Entity>,
     /// What may hold personal data, such as a query string. Stored sealed.
@@ -136,6 +139,7 @@ impl Store {
         let id = self.next_row_id();
         let mut patients: Vec<i64> =
             row.patients.iter().map(|patient| keys.subject_of_patient(patient.as_str())).collect();
+        patients.extend(&row.subjects);
         patients.sort_unstable();
         patients.dedup();
         let detail = row.detail.as_ref().zip(sealing).map(|(detail, key)| {

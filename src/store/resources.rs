@@ -16,7 +16,7 @@ use crate::store::sealed_body::{self, BodyError, Place, Unsealed};
 use crate::store::sql::Sql;
 use crate::store::tables::table;
 use crate::store::{logical_id, narrowing};
-use diesel::sql_types::{BigInt, Binary, Integer, SmallInt};
+use diesel::sql_types::{BigInt, Binary, Integer, Nullable, SmallInt};
 use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -68,6 +68,9 @@ pub struct Stored {
     pub last_updated: i64,
     /// What made this version.
     pub deed: DeedKind,
+    /// The number of the one patient in whose compartment it is, for the trail; nothing where there is none,
+    /// or several.
+    pub subject: Option<i64>,
     /// The resource, unsealed as far as was asked for; empty for a deletion.
     pub text: String,
     /// Something was left out of it, because its class may not be seen.
@@ -123,6 +126,7 @@ pub(super) struct Sealed {
     pub(super) version: i32,
     pub(super) last_updated: i64,
     pub(super) deed: i16,
+    pub(super) subject: Option<i64>,
     pub(super) body: Vec<u8>,
 }
 
@@ -145,15 +149,15 @@ impl Store {
         }
         let keys = self.tenant_keys(tenant).await?;
         let (uuid, _) = logical_id::stored(&keys, id);
-        let mut sql = Sql::new("select version, updated, deed, body from ");
+        let mut sql = Sql::new("select version, updated, deed, patient, body from ");
         sql.push(&table(resource_type)).push(" as r where tenant = ").bind(tenant.0);
         sql.push(" and id = ").bind(uuid);
         narrowing::push(&mut sql, &keys, resource_type, narrowing)?;
-        type Types = (Integer, BigInt, SmallInt, Binary);
-        let mut rows: Vec<(i32, i64, i16, Vec<u8>)> =
+        type Types = (Integer, BigInt, SmallInt, Nullable<BigInt>, Binary);
+        let mut rows: Vec<(i32, i64, i16, Option<i64>, Vec<u8>)> =
             self.ask::<Types, _>(tenant, &[resource_type], &sql).await?;
-        let Some((version, last_updated, deed, body)) = rows.pop() else { return Ok(None) };
-        let sealed = Sealed { resource_type, id: id.clone(), version, last_updated, deed, body };
+        let Some((version, last_updated, deed, subject, body)) = rows.pop() else { return Ok(None) };
+        let sealed = Sealed { resource_type, id: id.clone(), version, last_updated, deed, subject, body };
         let opened = self.unseal(tenant, vec![sealed], classes).await?.pop();
         opened.map(Some).ok_or(StoreError::Shredded)
     }
@@ -266,6 +270,7 @@ fn open(
         version: row.version,
         last_updated: row.last_updated,
         deed,
+        subject: row.subject,
         text: unsealed.text,
         is_partial: unsealed.is_partial,
     })

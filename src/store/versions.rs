@@ -56,8 +56,8 @@ pub struct HistoryPage {
     pub next: Option<Place>,
 }
 
-type Types = (BigInt, BigInt, Integer, SmallInt, SqlUuid, Nullable<Text>, Nullable<Binary>);
-type Columns = (i64, i64, i32, i16, Uuid, Option<String>, Option<Vec<u8>>);
+type Types = (BigInt, BigInt, Integer, SmallInt, SqlUuid, Nullable<Text>, Nullable<BigInt>, Nullable<Binary>);
+type Columns = (i64, i64, i32, i16, Uuid, Option<String>, Option<i64>, Option<Vec<u8>>);
 
 impl Store {
     /// One version of a resource, deletions too.
@@ -182,9 +182,11 @@ impl Store {
         sql.push(&table(resource_type)).push(" as r where tenant = ").place(tenant_place);
         sql.push(" and id = ").bind(logical_id::stored(&keys, id).0);
         narrowing::push(&mut sql, &keys, resource_type, narrowing)?;
-        sql.push("), every as (select rid, version, updated, deed, id, id_text, body from r union all ");
         sql.push(
-            "select v.rid, v.version, v.updated, v.deed, r.id, r.id_text, v.body from r join versions as v ",
+            "), every as (select rid, version, updated, deed, id, id_text, patient, body from r union all ",
+        );
+        sql.push(
+            "select v.rid, v.version, v.updated, v.deed, r.id, r.id_text, v.patient, v.body from r join versions as v ",
         );
         sql.push("on v.tenant = ").place(tenant_place).push(" and v.type = ").bind(resource_type.code());
         sql.push(" and v.rid = r.rid");
@@ -192,7 +194,7 @@ impl Store {
             sql.push(" and v.patient is not distinct from r.patient");
         }
         sql.push("), timed as (select *, lead(updated) over (order by version) as replaced from every) ");
-        sql.push("select updated, rid, version, deed, id, id_text, body from timed");
+        sql.push("select updated, rid, version, deed, id, id_text, patient, body from timed");
         Ok(sql)
     }
 
@@ -221,10 +223,10 @@ impl Store {
         rows.truncate(count);
         let next = rows.last().filter(|_| has_more).map(|(_, row)| place(row));
         let mut versions = Vec::with_capacity(rows.len());
-        for (resource_type, (last_updated, _, version, deed, id, id_text, body)) in rows {
+        for (resource_type, (last_updated, _, version, deed, id, id_text, subject, body)) in rows {
             let id = logical_id::read(id, id_text).ok_or(StoreError::broken("a stored id is none"))?;
             let body = body.ok_or(StoreError::broken("a version in the feed is not stored"))?;
-            versions.push(Sealed { resource_type, id, version, last_updated, deed, body });
+            versions.push(Sealed { resource_type, id, version, last_updated, deed, subject, body });
         }
         Ok(HistoryPage { versions: self.unseal(tenant, versions, classes).await?, next })
     }
@@ -234,6 +236,7 @@ impl Store {
 fn type_history(tenant: TenantId, resource_type: ResourceType, filter: &HistoryFilter) -> Sql {
     let mut sql = Sql::new(
         "select c.at, c.rid, c.version, c.deed, r.id, r.id_text, \
+         case when r.version = c.version then r.patient else v.patient end, \
          case when r.version = c.version then r.body else v.body end from changes as c join ",
     );
     let tenant_place = sql.value(tenant.0);

@@ -108,6 +108,7 @@ fn event(deed: &Deed) -> AuditRow {
         request: Some(uuid::Uuid::nil()),
         network: Some("127.0.0.1".into()),
         patients: vec![an_id("alice")],
+        subjects: vec![],
         entities: vec![Entity {
             resource_type: deed.resource_type,
             id: deed.id.clone(),
