@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "the command line is what prints")]
 
+mod definitions;
 mod dev;
 mod ending;
 mod keys;
@@ -38,6 +39,9 @@ enum Command {
     /// Makes and shows keys
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Makes the facts that come with the program, from official packages
+    #[command(subcommand, hide = true)]
+    Definitions(definitions::Command),
     /// Prints an access token for scripts, in dev mode only
     Token(token::Arguments),
 }
@@ -72,6 +76,7 @@ async fn execute(arguments: Arguments) -> Result<()> {
         Command::Serve => serve::run(config).await,
         Command::Migrate => migrate::run(&config).await,
         Command::Keys(command) => keys::run(&config, &command),
+        Command::Definitions(command) => definitions::run(&command),
         Command::Token(arguments) => token::run(&config, &arguments),
     }
 }

@@ -1,5 +1,6 @@
 //! The loaded definitions, by name and by canonical URL; cheap to share.
 
+use super::guide::Guide;
 use super::package::{self, PackageError};
 use super::search_parameter::SearchParameter;
 use crate::fhir::id::ResourceType;
@@ -15,6 +16,7 @@ pub struct Definitions {
     pub types: Types,
     pub(super) search_parameters: Vec<Vec<Arc<SearchParameter>>>,
     pub(super) compartments: HashMap<(Box<str>, ResourceType), Vec<Box<str>>>,
+    pub(super) guides: Vec<Arc<Guide>>,
     pub(super) derived: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
@@ -25,6 +27,12 @@ impl Definitions {
     /// The facts in `fhir-profiles/` are broken: a mistake of ours.
     pub fn embedded() -> Result<Definitions, PackageError> {
         package::embedded()
+    }
+
+    /// The packages that are loaded, R4's own first.
+    #[must_use]
+    pub fn guides(&self) -> &[Arc<Guide>] {
+        &self.guides
     }
 
     /// The search parameters of a type, those of every resource included, by code.

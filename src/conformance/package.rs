@@ -1,6 +1,7 @@
 //! Facts into definitions: reads what `fhir-profiles/` holds, once.
 
 use super::definitions::Definitions;
+use super::guide::Guide;
 use super::sealing::{Level, SealingPolicy};
 use super::search_parameter::{SearchParameter, SearchParameterKind};
 use crate::fhir::id::ResourceType;
@@ -11,6 +12,18 @@ use std::sync::Arc;
 const R4_TYPES: &str = include_str!("../../fhir-profiles/r4-core/types.tsv");
 const R4_SEARCH_PARAMETERS: &str = include_str!("../../fhir-profiles/r4-core/search-parameters.tsv");
 const R4_COMPARTMENTS: &str = include_str!("../../fhir-profiles/r4-core/compartments.tsv");
+
+/// R4's own package, then the guides, older versions first.
+const GUIDES: &[&str] = &[
+    include_str!("../../fhir-profiles/r4-core/package.tsv"),
+    include_str!("../../fhir-profiles/us-core/3.1.1.tsv"),
+    include_str!("../../fhir-profiles/us-core/6.1.0.tsv"),
+    include_str!("../../fhir-profiles/us-core/7.0.0.tsv"),
+    include_str!("../../fhir-profiles/smart-app-launch/2.2.0.tsv"),
+    include_str!("../../fhir-profiles/bulk-data/3.0.0.tsv"),
+    include_str!("../../fhir-profiles/balp/1.1.4.tsv"),
+    include_str!("../../fhir-profiles/subscriptions/1.1.0.tsv"),
+];
 
 /// Why facts cannot be read: a mistake in a package.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +40,21 @@ pub(super) fn embedded() -> Result<Definitions, PackageError> {
     // and the level can change without a reindex.
     let policy = SealingPolicy::embedded(&definitions.types, Level::Clinical)
         .map_err(|error| PackageError { file: "sealing.tsv", line: 0, reason: error.to_string() })?;
-    search_parameters(R4_SEARCH_PARAMETERS, &policy, &mut definitions)?;
+    let mut by_type: ByType = ResourceType::all().map(|_| Vec::new()).collect();
+    search_parameters(R4_SEARCH_PARAMETERS, &policy, &definitions.types, &mut by_type)?;
+    for facts in GUIDES {
+        let guide = Guide::parse(*facts).ok_or_else(|| PackageError {
+            file: "a guide",
+            line: 0,
+            reason: facts.lines().next().unwrap_or_default().to_owned(),
+        })?;
+        search_parameters(guide.search_parameters(), &policy, &definitions.types, &mut by_type)?;
+        definitions.guides.push(Arc::new(guide));
+    }
+    for parameters in &mut by_type {
+        parameters.sort_by(|one, other| one.code.cmp(&other.code));
+    }
+    definitions.search_parameters = by_type;
     compartments(R4_COMPARTMENTS, &mut definitions);
     Ok(definitions)
 }
@@ -91,17 +118,22 @@ fn element_of(line: &str, types: &mut Types) -> Element {
     }
 }
 
+/// The search parameters of each type.
+type ByType = Vec<Vec<Arc<SearchParameter>>>;
+
+/// Adds parameters; a type that has one of that name already keeps it.
 fn search_parameters(
     facts: &str,
     policy: &SealingPolicy,
-    definitions: &mut Definitions,
+    types: &Types,
+    by_type: &mut ByType,
 ) -> Result<(), PackageError> {
     const FILE: &str = "search-parameters.tsv";
-    let mut by_type: Vec<Vec<Arc<SearchParameter>>> = ResourceType::all().map(|_| Vec::new()).collect();
     let mut lines = facts.lines().enumerate().peekable();
     while let Some((number, line)) = lines.next() {
         let broken = |reason: String| PackageError { file: FILE, line: number + 1, reason };
         let parse = |text: &str| Expression::parse(text).map_err(|error| broken(error.to_string()));
+        let line = line.strip_prefix("parameter\t").unwrap_or(line);
         let fields: Vec<&str> = line.split('\t').collect();
         let [url, code, kind, bases, targets, expression] = *fields.as_slice() else {
             return Err(broken("not six fields".to_owned()));
@@ -119,19 +151,16 @@ fn search_parameters(
             expression: if expression.is_empty() { None } else { Some(parse(expression)?) },
             targets: targets.split(' ').filter_map(ResourceType::parse).collect(),
             components,
-            is_sealed: is_sealed(&definitions.types, policy, expression),
+            is_sealed: is_sealed(types, policy, expression),
         });
         let is_for_all = bases.split(' ').any(|base| matches!(base, "Resource" | "DomainResource"));
-        for (of, parameters) in ResourceType::all().zip(&mut by_type) {
-            if is_for_all || bases.split(' ').any(|base| base == of.name()) {
+        for (of, parameters) in ResourceType::all().zip(by_type.iter_mut()) {
+            let is_new = !parameters.iter().any(|it| it.code == parameter.code);
+            if is_new && (is_for_all || bases.split(' ').any(|base| base == of.name())) {
                 parameters.push(parameter.clone());
             }
         }
     }
-    for parameters in &mut by_type {
-        parameters.sort_by(|one, other| one.code.cmp(&other.code));
-    }
-    definitions.search_parameters = by_type;
     Ok(())
 }
 
