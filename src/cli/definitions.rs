@@ -65,8 +65,10 @@ fn source(folder: &Path) -> Result<Source> {
     let listing = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut paths: Vec<PathBuf> = listing.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.sort();
-    for path in paths.iter().filter(|path| path.extension().is_some_and(|it| it == "json" || it == "ndjson")) {
-        source.add(&std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?);
+    for path in paths.iter().filter(|path| path.extension().is_some_and(|it| it == "json" || it == "ndjson"))
+    {
+        source
+            .add(&std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?);
     }
     ensure!(source.count() > 0, "{} holds no resources", folder.display());
     Ok(source)

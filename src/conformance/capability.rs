@@ -79,7 +79,8 @@ pub fn statement(definitions: &Definitions, mounted: &Mounted<'_>) -> String {
     if let Some(security) = &mounted.security {
         rest.insert("security".to_owned(), security_of(security));
     }
-    let resources = mounted.types.iter().map(|(of, interactions)| resource(definitions, mounted, *of, interactions));
+    let resources =
+        mounted.types.iter().map(|(of, interactions)| resource(definitions, mounted, *of, interactions));
     put(&mut rest, "resource", resources.collect());
     put(&mut rest, "interaction", codes(&mounted.system_interactions));
     let on_system = mounted.operations.iter().filter(|it| it.types.is_empty());
@@ -109,7 +110,8 @@ pub fn statement(definitions: &Definitions, mounted: &Mounted<'_>) -> String {
     );
     statement.insert("fhirVersion".to_owned(), json!("4.0.1"));
     statement.insert("format".to_owned(), json!(["application/fhir+json", "json"]));
-    statement.insert("patchFormat".to_owned(), json!(["application/json-patch+json", "application/fhir+json"]));
+    statement
+        .insert("patchFormat".to_owned(), json!(["application/json-patch+json", "application/fhir+json"]));
     let guides = definitions.guides().iter().filter(|it| !it.canonical.is_empty());
     put(
         &mut statement,
@@ -238,7 +240,8 @@ fn reverse_includes(definitions: &Definitions, mounted: &Mounted<'_>, to: Resour
     let mut found = Vec::new();
     for (from, _) in &mounted.types {
         for parameter in definitions.search_parameters(*from) {
-            let is_narrow = parameter.targets.len() <= 20 || (from.name(), &*parameter.code) == ("Provenance", "target");
+            let is_narrow =
+                parameter.targets.len() <= 20 || (from.name(), &*parameter.code) == ("Provenance", "target");
             if is_narrow && parameter.targets.contains(&to) && is_searchable(parameter, mounted) {
                 found.push(json!(format!("{from}:{}", parameter.code)));
             }
@@ -248,7 +251,8 @@ fn reverse_includes(definitions: &Definitions, mounted: &Mounted<'_>, to: Resour
 }
 
 fn operation(definitions: &Definitions, mounted: &MountedOperation<'_>, on: Option<ResourceType>) -> Value {
-    let known = || definitions.guides().iter().flat_map(|it| &it.operations).filter(|it| *it.code == *mounted.name);
+    let known =
+        || definitions.guides().iter().flat_map(|it| &it.operations).filter(|it| *it.code == *mounted.name);
     let of_type = known().find(|it| match on {
         Some(of) => it.resource_types.iter().any(|name| **name == *of.name()),
         None => it.on_system,
@@ -303,9 +307,15 @@ mod tests {
         assert!(names.contains(&"asserted-date") && names.contains(&"_id") && !names.contains(&"_content"));
         assert_eq!(of["searchInclude"].to_string().matches("Condition:patient").count(), 1);
         let of = &statement["rest"][0]["resource"][1];
-        assert_eq!(of["operation"][0]["definition"], "http://hl7.org/fhir/OperationDefinition/Patient-everything");
+        assert_eq!(
+            of["operation"][0]["definition"],
+            "http://hl7.org/fhir/OperationDefinition/Patient-everything"
+        );
         assert!(of["searchParam"].is_null() && of["versioning"] == "versioned-update");
-        assert_eq!(statement["rest"][0]["security"]["extension"][0]["extension"][0]["valueUri"], "https://x.org/a");
+        assert_eq!(
+            statement["rest"][0]["security"]["extension"][0]["extension"][0]["valueUri"],
+            "https://x.org/a"
+        );
         assert!(statement["implementationGuide"].to_string().contains("us/core"));
     }
 }

@@ -96,7 +96,8 @@ impl Guide {
                     guide.value_sets.insert(url.into(), block);
                 }
                 ["parameter", ..] => {
-                    let start = if guide.parameters.is_empty() { block.start } else { guide.parameters.start };
+                    let start =
+                        if guide.parameters.is_empty() { block.start } else { guide.parameters.start };
                     guide.parameters = start..block.end;
                 }
                 ["operation", url, code, places, types] => {
@@ -201,9 +202,16 @@ mod tests {
         assert_eq!(guide.profile("http://p").unwrap().lines().count(), 2);
         assert_eq!(guide.value_set("http://v").unwrap(), "values\thttp://v\n\ts\ta\n");
         assert!(guide.search_parameters().starts_with("parameter\thttp://q"));
-        assert!(guide.operations[0].on_type && !guide.operations[0].on_system && guide.operations[0].affects_state);
+        assert!(
+            guide.operations[0].on_type
+                && !guide.operations[0].on_system
+                && guide.operations[0].affects_state
+        );
         let of = &guide.capabilities[0].types[0];
-        assert_eq!((&*of.combinations[0].0, of.combinations[0].1.len(), of.combinations.len()), ("SHALL", 2, 2));
+        assert_eq!(
+            (&*of.combinations[0].0, of.combinations[0].1.len(), of.combinations.len()),
+            ("SHALL", 2, 2)
+        );
         assert!(Guide::parse("nonsense\n").is_none());
     }
 }

@@ -17,10 +17,18 @@ pub(super) fn operations(source: &Source) -> String {
 fn operation(definition: &Value) -> String {
     let mut out = String::new();
     let place = |name: &str, letter| if definition[name] == true { letter } else { "" };
-    let places =
-        format!("{}{}{}{}", place("system", "s"), place("type", "t"), place("instance", "i"), place("affectsState", "a"));
+    let places = format!(
+        "{}{}{}{}",
+        place("system", "s"),
+        place("type", "t"),
+        place("instance", "i"),
+        place("affectsState", "a")
+    );
     let types = texts(&definition["resource"]).join(" ");
-    write_line(&mut out, &["operation", text(&definition["url"]), text(&definition["code"]), &places, &types]);
+    write_line(
+        &mut out,
+        &["operation", text(&definition["url"]), text(&definition["code"]), &places, &types],
+    );
     out
 }
 
@@ -40,10 +48,16 @@ fn capability(statement: &Value) -> String {
                 .filter(|it| it["url"] == COMBINATION)
                 .map(|combination| {
                     let parts = list(&combination["extension"]);
-                    let required: Vec<&str> =
-                        parts.filter(|it| it["url"] == "required").map(|it| text(&it["valueString"])).collect();
+                    let required: Vec<&str> = parts
+                        .filter(|it| it["url"] == "required")
+                        .map(|it| text(&it["valueString"]))
+                        .collect();
                     let expectation = list(&combination["extension"]).find(|it| it["url"] == EXPECTATION);
-                    format!("{}:{}", expectation.map_or("MAY", |it| text(&it["valueCode"])), required.join("+"))
+                    format!(
+                        "{}:{}",
+                        expectation.map_or("MAY", |it| text(&it["valueCode"])),
+                        required.join("+")
+                    )
                 })
                 .collect();
             let profiles = texts(&resource["supportedProfile"]).join(" ");

@@ -35,7 +35,9 @@ impl Source {
     pub fn add(&mut self, text: &str) {
         match serde_json::from_str::<Value>(text) {
             Ok(resource) => self.push(resource),
-            Err(_) => text.lines().filter_map(|line| serde_json::from_str(line).ok()).for_each(|it| self.push(it)),
+            Err(_) => {
+                text.lines().filter_map(|line| serde_json::from_str(line).ok()).for_each(|it| self.push(it))
+            }
         }
     }
 

@@ -14,8 +14,11 @@ pub fn search_parameters(source: &Source) -> String {
 
 /// The search parameters of a package, each behind the word that opens its block.
 pub(super) fn indented(source: &Source) -> String {
-    let mut lines: Vec<String> =
-        source.of("SearchParameter").iter().map(|it| format!("parameter\t{}", search_parameter(it))).collect();
+    let mut lines: Vec<String> = source
+        .of("SearchParameter")
+        .iter()
+        .map(|it| format!("parameter\t{}", search_parameter(it)))
+        .collect();
     lines.sort();
     lines.concat()
 }
