@@ -1,14 +1,20 @@
 //! The decision: may this principal do that, and to what?
 //!
 //! Pure: facts are arguments. Deny by default; a denial wins.
+//!
+//! An interaction may need several permissions: an update that may create, or one that finds its resource by
+//! criteria. Whoever performs it asks once for each ([`Action::criteria`]): a permit is for one permission.
 
+use crate::access::narrowing;
 use crate::access::permit::{Narrowing, Permit};
 use crate::access::principal::Principal;
+use crate::access::reach::{Asker, Bound};
 use crate::access::scope::{Level, Permission};
 use crate::conformance::definitions::Definitions;
 use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::seal_class::SealClasses;
 use crate::search::predicate::Predicate;
+use std::sync::Arc;
 
 /// What somebody wants to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,34 +39,112 @@ pub enum Decision {
     },
 }
 
-/// Decides.
-#[must_use]
-pub fn decide(definitions: &Definitions, _base: &str, principal: &Principal, action: &Action) -> Decision {
-    let mut narrowing = Narrowing::default();
-    for scope in principal.scopes.resources() {
-        // A granular scope that cannot be asked grants nothing.
-        if !scope.permissions.allow(action.permission) || !scope.query.is_empty() {
-            continue;
-        }
-        for resource_type in ResourceType::all().filter(|it| scope.covers(*it, action.permission)) {
-            let is_personal = resource_type.name() == "Patient"
-                || !definitions.patient_compartment(resource_type).is_empty();
-            let predicate = match (scope.level, &principal.patient) {
-                (Level::Patient, None) => Predicate::False,
-                (Level::Patient, Some(patient)) if is_personal => Predicate::Compartment(patient.clone()),
-                _ => Predicate::True,
-            };
-            narrowing.open(resource_type, predicate);
-        }
+/// Nothing that was granted speaks of such an interaction.
+pub(super) const NO_SCOPE: &str = "no scope covers it";
+/// What was granted is for a patient in context, and there is none.
+pub(super) const NO_PATIENT: &str = "no patient is in context";
+/// What was granted is for another kind of principal.
+pub(super) const WRONG_LEVEL: &str = "the scope is not for this kind of user";
+/// What was granted does not reach that type, or its query cannot be asked of it.
+pub(super) const OUT_OF_REACH: &str = "the scope does not reach that type";
+
+impl Action {
+    /// Read, vread, the history of one resource; conditional reads.
+    #[must_use]
+    pub fn read(resource_type: ResourceType) -> Action {
+        Action::on(Permission::Read, [resource_type])
     }
+
+    /// Search and history over these types; over everything where there are none.
+    #[must_use]
+    pub fn search(resource_types: impl IntoIterator<Item = ResourceType>) -> Action {
+        Action::on(Permission::Search, resource_types)
+    }
+
+    /// Create.
+    #[must_use]
+    pub fn create(resource_type: ResourceType) -> Action {
+        Action::on(Permission::Create, [resource_type])
+    }
+
+    /// Update and patch.
+    #[must_use]
+    pub fn update(resource_type: ResourceType) -> Action {
+        Action::on(Permission::Update, [resource_type])
+    }
+
+    /// Delete.
+    #[must_use]
+    pub fn delete(resource_type: ResourceType) -> Action {
+        Action::on(Permission::Delete, [resource_type])
+    }
+
+    /// An operation that needs that permission on these types.
+    #[must_use]
+    pub fn on(permission: Permission, resource_types: impl IntoIterator<Item = ResourceType>) -> Action {
+        Action { permission, resource_types: resource_types.into_iter().collect(), patient: None }
+    }
+
+    /// The same within the compartment of that patient.
+    #[must_use]
+    pub fn within(mut self, patient: ResourceId) -> Action {
+        self.patient = Some(patient);
+        self
+    }
+
+    /// What a conditional interaction needs besides: to search for what its criteria match.
+    #[must_use]
+    pub fn criteria(&self) -> Action {
+        Action { permission: Permission::Search, ..self.clone() }
+    }
+}
+
+/// Decides. `base` is the FHIR base of this server, without a closing slash.
+#[must_use]
+pub fn decide(definitions: &Definitions, base: &str, principal: &Principal, action: &Action) -> Decision {
+    let narrowing = narrowing::of(definitions, base, principal, action.permission);
     let is_open = |it: &ResourceType| *narrowing.of(*it) != Predicate::False;
     let may = match action.resource_types.as_slice() {
-        [] => ResourceType::all().any(|it| is_open(&it)),
+        [] => !narrowing.is_closed(),
         types => types.iter().all(is_open),
     };
     if may {
-        Decision::Permit(Permit::new(narrowing, SealClasses::ALL, "scope"))
+        let rule = permitting_rule(base, principal, action);
+        Decision::Permit(Permit::new(narrowing, SealClasses::ALL, rule))
     } else {
-        Decision::Deny { rule: "no scope covers it" }
+        Decision::Deny { rule: denying_rule(base, principal, action, &narrowing) }
     }
 }
+
+/// The first scope that reaches somebody's data of the (first) type.
+fn permitting_rule(base: &str, principal: &Principal, action: &Action) -> Arc<str> {
+    let asker = Asker::of(principal, base);
+    let scope = principal.scopes.resources().iter().find(|scope| {
+        let first = action.resource_types.first();
+        scope.permissions.allow(action.permission)
+            && first.is_none_or(|it| scope.covers(*it, action.permission))
+            && asker.bound(scope.level, principal.patient.as_ref()) != Bound::Nobody
+    });
+    scope.map_or_else(|| "scope".into(), |scope| format!("scope {}", scope.name()).into())
+}
+
+fn denying_rule(base: &str, principal: &Principal, action: &Action, narrowing: &Narrowing) -> &'static str {
+    let closed = action.resource_types.iter().find(|it| *narrowing.of(**it) == Predicate::False);
+    let mut covering = principal.scopes.resources().iter().filter(|scope| {
+        scope.permissions.allow(action.permission)
+            && closed.is_none_or(|it| scope.covers(*it, action.permission))
+    });
+    let Some(first) = covering.next() else { return NO_SCOPE };
+    let asker = Asker::of(principal, base);
+    let reaches_nobody = |level| asker.bound(level, principal.patient.as_ref()) == Bound::Nobody;
+    if !reaches_nobody(first.level) || covering.any(|scope| !reaches_nobody(scope.level)) {
+        return OUT_OF_REACH;
+    }
+    match (first.level, asker) {
+        (Level::Patient, _) | (Level::User, Asker::Proxy) => NO_PATIENT,
+        _ => WRONG_LEVEL,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,11 @@
 //! [`Permitted`], and the store takes nothing else, so a search without a narrowing does not compile.
 
 use crate::fhir::id::ResourceType;
+use crate::fhir::resource::Resource;
 use crate::fhir::seal_class::SealClasses;
 use crate::search::predicate::Predicate;
 use crate::search::query::Query;
+use crate::search::verify::Verifier;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -41,10 +43,25 @@ impl Narrowing {
         self.by_type.insert(resource_type, Predicate::any([open, predicate]));
     }
 
+    /// Whether at least that much of a type is open.
+    pub(super) fn opens(&self, resource_type: ResourceType, predicate: &Predicate) -> bool {
+        match self.of(resource_type) {
+            Predicate::True => true,
+            Predicate::Any(parts) => parts.contains(predicate),
+            open => open == predicate,
+        }
+    }
+
     /// What resources of that type must satisfy: [`Predicate::False`] where none may be touched.
     #[must_use]
     pub fn of(&self, resource_type: ResourceType) -> &Predicate {
         self.by_type.get(&resource_type).unwrap_or(&CLOSED)
+    }
+
+    /// Whether nothing of any type may be touched.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.by_type.values().all(|it| *it == Predicate::False)
     }
 
     /// The types of which something may be touched, in the order of their names.
@@ -59,14 +76,25 @@ impl Narrowing {
 
 impl Permit {
     /// A permit, by a rule that the trail will name.
-    pub(super) fn new(narrowing: Narrowing, classes: SealClasses, rule: impl Into<Arc<str>>) -> Permit {
-        Permit { narrowing: Arc::new(narrowing), classes, rule: rule.into() }
+    pub(super) fn new(narrowing: Arc<Narrowing>, classes: SealClasses, rule: impl Into<Arc<str>>) -> Permit {
+        Permit { narrowing, classes, rule: rule.into() }
     }
 
     /// What of each type may be touched.
     #[must_use]
     pub fn narrowing(&self) -> &Narrowing {
         &self.narrowing
+    }
+
+    /// Whether the resource lies within what may be touched: for writes, the new content, with the id that it
+    /// will have. What other resources would have to say (chains) counts as not satisfied.
+    #[must_use]
+    pub fn admits(&self, verifier: &Verifier, resource: &Resource) -> bool {
+        match certain(self.narrowing.of(resource.resource_type()), false) {
+            Predicate::True => true,
+            Predicate::False => false,
+            predicate => verifier.satisfies(resource, &predicate),
+        }
     }
 
     /// The classes of sealed elements that may be seen.
@@ -85,6 +113,19 @@ impl Permit {
     #[must_use]
     pub fn search(&self, query: Query) -> Permitted<Query> {
         Permitted { question: query, permit: self.clone() }
+    }
+}
+
+/// The predicate with each chain replaced by `stand_in`, under a negation by its opposite: what holds then,
+/// holds whatever the chains say.
+fn certain(predicate: &Predicate, stand_in: bool) -> Predicate {
+    match predicate {
+        Predicate::References { .. } | Predicate::ReferencedBy { .. } if stand_in => Predicate::True,
+        Predicate::References { .. } | Predicate::ReferencedBy { .. } => Predicate::False,
+        Predicate::All(parts) => Predicate::all(parts.iter().map(|it| certain(it, stand_in))),
+        Predicate::Any(parts) => Predicate::any(parts.iter().map(|it| certain(it, stand_in))),
+        Predicate::Not(inner) => certain(inner, !stand_in).negated(),
+        other => other.clone(),
     }
 }
 

@@ -7,12 +7,15 @@
 
 use crate::fhir::id::ResourceType;
 use std::fmt;
+use std::sync::Arc;
 
 /// The scopes of a token, in the order granted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes {
     resources: Vec<ResourceScope>,
     others: Vec<String>,
+    /// The scopes over resources, as written.
+    text: Arc<str>,
 }
 
 /// A scope over resources.
@@ -27,7 +30,7 @@ pub struct ResourceScope {
     /// Search parameters that a resource must match, decoded: the granular part.
     pub query: Vec<(String, String)>,
     /// As written.
-    text: String,
+    text: Arc<str>,
 }
 
 /// Whose data a scope reaches.
@@ -130,7 +133,14 @@ impl Scopes {
                 None => scopes.others.push(word.to_owned()),
             }
         }
+        let words: Vec<&str> = scopes.resources.iter().map(|scope| &*scope.text).collect();
+        scopes.text = words.join(" ").into();
         scopes
+    }
+
+    /// The scopes over resources as text: two that have the same grant the same.
+    pub(super) fn text(&self) -> Arc<str> {
+        self.text.clone()
     }
 
     /// The scopes over resources.
@@ -148,7 +158,7 @@ impl Scopes {
 
 impl fmt::Display for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let resources = self.resources.iter().map(|scope| scope.text.as_str());
+        let resources = self.resources.iter().map(|scope| &*scope.text);
         let words: Vec<_> = self.others.iter().map(String::as_str).chain(resources).collect();
         f.write_str(&words.join(" "))
     }
@@ -175,7 +185,18 @@ impl ResourceScope {
             Some((letters, query)) => (letters, parse_query(query)?),
         };
         let permissions = Permissions::parse(letters)?;
-        Some(ResourceScope { level, resource_type, permissions, query, text: word.to_owned() })
+        Some(ResourceScope { level, resource_type, permissions, query, text: word.into() })
+    }
+
+    /// The scope as written.
+    pub(super) fn text(&self) -> Arc<str> {
+        self.text.clone()
+    }
+
+    /// The scope as written, without its query: that may name a patient.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.text.split('?').next().unwrap_or_default()
     }
 
     /// Whether the scope speaks of that type and permission.

@@ -1,0 +1,160 @@
+//! What scopes come to: for each type, what its resources must satisfy.
+//!
+//! Deciding is asked for every entry of a bundle and every page, and a token's scopes do not change: what
+//! was worked out is kept, in bounded caches beside the definitions.
+
+use crate::access::granular;
+use crate::access::permit::Narrowing;
+use crate::access::principal::Principal;
+use crate::access::reach::{Asker, Belonging, Bound, only_looks};
+use crate::access::scope::{Permission, ResourceScope};
+use crate::conformance::definitions::Definitions;
+use crate::fhir::id::{ResourceId, ResourceType};
+use crate::search::predicate::Predicate;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// As many narrowings are kept: each is some kilobytes.
+const NARROWINGS: usize = 1024;
+/// As many compiled granular queries are kept.
+const CONDITIONS: usize = 4096;
+
+/// What this room keeps beside the definitions.
+struct Kept {
+    /// By number of the type.
+    belonging: Vec<(ResourceType, Belonging)>,
+    narrowings: Cache<Question, Arc<Narrowing>>,
+    conditions: Cache<(Box<str>, Arc<str>, ResourceType), Option<Predicate>>,
+}
+
+/// Everything that a narrowing depends on.
+#[derive(PartialEq, Eq, Hash)]
+struct Question {
+    scopes: Arc<str>,
+    base: Box<str>,
+    permission: Permission,
+    asker: Asker,
+    patient: Option<ResourceId>,
+}
+
+/// A map that forgets everything when it is full: what is in use comes back at once.
+struct Cache<K, V> {
+    entries: Mutex<HashMap<K, V>>,
+    size: usize,
+}
+
+/// What the principal may touch with that permission.
+pub(super) fn of(
+    definitions: &Definitions,
+    base: &str,
+    principal: &Principal,
+    permission: Permission,
+) -> Arc<Narrowing> {
+    let kept = definitions.derived(Kept::new);
+    let question = Question {
+        scopes: principal.scopes.text(),
+        base: base.into(),
+        permission,
+        asker: Asker::of(principal, base),
+        patient: principal.patient.clone(),
+    };
+    if let Some(narrowing) = kept.narrowings.get(&question) {
+        return narrowing;
+    }
+    let narrowing = Arc::new(compile(&kept, definitions, &question, principal.scopes.resources()));
+    kept.narrowings.keep(question, narrowing.clone());
+    narrowing
+}
+
+fn compile(
+    kept: &Kept,
+    definitions: &Definitions,
+    question: &Question,
+    scopes: &[ResourceScope],
+) -> Narrowing {
+    let Question { base, permission, asker, patient, .. } = question;
+    let mut narrowing = Narrowing::default();
+    let granted = scopes.iter().filter(|it| it.permissions.allow(*permission));
+    // Whole types first, so that a granular scope adds nothing to what is open already.
+    let (whole, granular): (Vec<_>, Vec<_>) = granted.partition(|it| it.query.is_empty());
+    for scope in whole.into_iter().chain(granular) {
+        let bound = asker.bound(scope.level, patient.as_ref());
+        for (resource_type, belonging) in kept.covered(scope) {
+            let reached = match (&bound, belonging) {
+                (Bound::Nobody, _) => continue,
+                (Bound::Everybody, _) => Predicate::True,
+                (Bound::Patient(patient), Belonging::Compartment) => Predicate::Compartment(patient.clone()),
+                (Bound::Patient(patient), Belonging::PatientParameter) => {
+                    match granular::of_patient(definitions, base, *resource_type, patient) {
+                        Some(predicate) => predicate,
+                        None => continue,
+                    }
+                }
+                (Bound::Patient(_), Belonging::Reference) if only_looks(*permission) => Predicate::True,
+                (Bound::Patient(_), Belonging::Reference | Belonging::Unknown) => continue,
+            };
+            if narrowing.opens(*resource_type, &reached) {
+                continue;
+            }
+            if scope.query.is_empty() {
+                narrowing.open(*resource_type, reached);
+            } else if let Some(condition) = kept.condition(definitions, base, scope, *resource_type) {
+                narrowing.open(*resource_type, reached.and(condition));
+            }
+        }
+    }
+    narrowing
+}
+
+impl Kept {
+    fn new(definitions: &Definitions) -> Kept {
+        let belonging = ResourceType::all().map(|it| (it, Belonging::of(definitions, it))).collect();
+        Kept { belonging, narrowings: Cache::new(NARROWINGS), conditions: Cache::new(CONDITIONS) }
+    }
+
+    /// The types that a scope speaks of.
+    fn covered(&self, scope: &ResourceScope) -> &[(ResourceType, Belonging)] {
+        match scope.resource_type {
+            None => &self.belonging,
+            Some(resource_type) => {
+                let place = usize::try_from(resource_type.code()).unwrap_or(usize::MAX);
+                self.belonging.get(place..).and_then(|rest| rest.get(..1)).unwrap_or_default()
+            }
+        }
+    }
+
+    fn condition(
+        &self,
+        definitions: &Definitions,
+        base: &str,
+        scope: &ResourceScope,
+        resource_type: ResourceType,
+    ) -> Option<Predicate> {
+        let key = (Box::from(base), scope.text(), resource_type);
+        if let Some(condition) = self.conditions.get(&key) {
+            return condition;
+        }
+        let condition = granular::condition(definitions, base, resource_type, &scope.query);
+        self.conditions.keep(key, condition.clone());
+        condition
+    }
+}
+
+impl<K: Hash + Eq, V: Clone> Cache<K, V> {
+    fn new(size: usize) -> Cache<K, V> {
+        Cache { entries: Mutex::new(HashMap::new()), size }
+    }
+
+    fn get(&self, key: &K) -> Option<V> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn keep(&self, key: K, value: V) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() >= self.size {
+            entries.clear();
+        }
+        entries.insert(key, value);
+    }
+}
