@@ -6,6 +6,40 @@
 
 use super::json::quote;
 
+/// What an entry asks for: <https://hl7.org/fhir/R4/valueset-http-verb.html>. In the order in which a
+/// transaction is processed: <https://hl7.org/fhir/R4/http.html#trules>
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Method {
+    /// DELETE
+    Delete,
+    /// POST
+    Post,
+    /// PUT
+    Put,
+    /// PATCH
+    Patch,
+    /// GET
+    Get,
+    /// HEAD
+    Head,
+}
+
+impl Method {
+    /// The method of that code.
+    #[must_use]
+    pub fn parse(code: &str) -> Option<Method> {
+        Some(match code {
+            "DELETE" => Method::Delete,
+            "POST" => Method::Post,
+            "PUT" => Method::Put,
+            "PATCH" => Method::Patch,
+            "GET" => Method::Get,
+            "HEAD" => Method::Head,
+            _ => return None,
+        })
+    }
+}
+
 /// A bundle to send.
 #[derive(Clone, Debug, Default)]
 pub struct Bundle {

@@ -133,6 +133,13 @@ impl DateTime {
     }
 }
 
+/// A FHIR instant for a time in microseconds since 1970, UTC, to the microsecond.
+#[must_use]
+pub fn instant(microseconds: i64) -> String {
+    let time = jiff::Timestamp::from_microsecond(microseconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    format!("{time:.6}")
+}
+
 const DAY: i64 = 86_400_000_000;
 
 fn start(year: i16, month: i8) -> Option<Civil> {

@@ -101,4 +101,28 @@ impl IssueType {
             IssueType::Incomplete => "incomplete",
         }
     }
+
+    /// The HTTP status of an answer with that issue: the only table of them.
+    /// <https://hl7.org/fhir/R4/http.html#Status-Codes>
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            IssueType::Login | IssueType::Unknown | IssueType::Expired => 401,
+            IssueType::Forbidden | IssueType::Suppressed => 403,
+            IssueType::NotFound => 404,
+            IssueType::Conflict | IssueType::Duplicate => 409,
+            IssueType::Deleted => 410,
+            IssueType::MultipleMatches => 412,
+            IssueType::TooLong => 413,
+            IssueType::Invariant
+            | IssueType::BusinessRule
+            | IssueType::CodeInvalid
+            | IssueType::Extension => 422,
+            IssueType::Throttled => 429,
+            IssueType::Exception => 500,
+            IssueType::NotSupported => 501,
+            IssueType::Transient | IssueType::LockError | IssueType::NoStore | IssueType::Timeout => 503,
+            _ => 400,
+        }
+    }
 }

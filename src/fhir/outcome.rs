@@ -264,9 +264,15 @@ impl Outcome {
         self.issues.iter().find(|issue| issue.severity == worst)
     }
 
+    /// The HTTP status of an answer with this outcome: that of its worst issue.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.worst().map_or(500, |issue| issue.code.status())
+    }
+
     /// The cause, for the log alone.
     #[must_use]
-    pub fn cause(&self) -> Option<&(dyn Error + Send + Sync)> {
+    pub fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         self.cause.as_deref()
     }
 

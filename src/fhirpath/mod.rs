@@ -9,6 +9,7 @@ mod evaluate;
 mod functions;
 mod lexer;
 mod parser;
+pub mod patch;
 pub mod value;
 
 use crate::fhir::types::Types;

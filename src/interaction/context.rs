@@ -2,6 +2,8 @@
 
 use crate::access::principal::Principal;
 use crate::app::App;
+use crate::fhir::id::TenantId;
+use crate::search::plan::Setting;
 use crate::search::query::Handling;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -21,4 +23,36 @@ pub struct Context {
     pub now: i64,
     /// `Prefer: handling=`: lenient where nothing is said.
     pub handling: Handling,
+    /// `Prefer: return=representation`: the answer to a bundle holds what was written.
+    pub wants_representation: bool,
+}
+
+/// `_count` where the client names none.
+pub(super) const DEFAULT_COUNT: u32 = 50;
+/// The greatest page that is served.
+pub(super) const MAX_COUNT: u32 = 1000;
+
+impl Context {
+    /// Whose data is reached.
+    #[must_use]
+    pub fn tenant(&self) -> TenantId {
+        self.principal.tenant
+    }
+
+    /// What a query is read by.
+    pub(super) fn setting<'a>(&'a self, base: &'a str) -> Setting<'a> {
+        Setting {
+            definitions: &self.app.definitions,
+            base,
+            now: self.now,
+            handling: self.handling,
+            default_count: DEFAULT_COUNT,
+            max_count: MAX_COUNT,
+        }
+    }
+
+    /// The time of a new version: now, as it is when the deed is done, not when the request came.
+    pub(super) fn deed_time(&self) -> i64 {
+        self.app.clock.now_microseconds()
+    }
 }

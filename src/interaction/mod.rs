@@ -1,21 +1,74 @@
 //! The FHIR RESTful API without HTTP.
 //!
-//! [`perform`] is the one door: decide, act, record. There is no other way to touch a resource.
+//! [`perform`] is the one door: decide, act, record. There is no other way to touch a resource. An
+//! interaction asks for a permit before it looks at anything, carries the permit's narrowing into every
+//! question, and leaves its row in the trail before its answer leaves: a write in the statement of the deed
+//! itself, everything else (reads, refusals, failures) here.
 
 pub mod context;
 pub mod request;
 pub mod response;
 
+mod bundle;
+mod capabilities;
+mod conditional;
+mod create;
+mod delete;
+mod history;
+mod operation;
+mod page_link;
+mod patch;
+mod permission;
+mod prepare;
+mod read;
+mod record;
+mod search;
+mod subset;
+mod update;
+
 use crate::fhir::outcome::Outcome;
 use context::Context;
+use record::{Asked, Done};
 use request::Interaction;
 use response::Response;
+use std::future::Future;
+use std::pin::Pin;
 
 /// Every touch of a resource comes through here: decide, act, record.
 ///
 /// # Errors
-/// The interaction is refused or fails. What may not be known of is [`Outcome::not_found`].
-#[expect(clippy::unused_async, reason = "being built")]
-pub async fn perform(_ctx: &Context, _interaction: Interaction) -> Result<Response, Outcome> {
-    Err(Outcome::not_supported("being built"))
+/// The interaction is refused or fails. What may not be known of is [`Outcome::not_found`]. Whatever cannot
+/// be recorded is not answered.
+pub async fn perform(ctx: &Context, interaction: Interaction) -> Result<Response, Outcome> {
+    let asked = Asked::of(&interaction);
+    let result = act(ctx, interaction).await;
+    record::settle(ctx, &asked, result).await
+}
+
+/// The same where interactions are performed within one another: a batch.
+fn perform_inside<'c>(
+    ctx: &'c Context,
+    interaction: Interaction,
+) -> Pin<Box<dyn Future<Output = Result<Response, Outcome>> + Send + 'c>> {
+    Box::pin(perform(ctx, interaction))
+}
+
+async fn act(ctx: &Context, interaction: Interaction) -> Result<Done, Outcome> {
+    match interaction {
+        Interaction::Capabilities => Ok(capabilities::statement(ctx)),
+        Interaction::Read { of, parameters } => read::read(ctx, &of, &parameters).await,
+        Interaction::Vread { of, version, parameters } => read::vread(ctx, &of, &version, &parameters).await,
+        Interaction::Create { resource, if_none_exist } => create::run(ctx, resource, if_none_exist).await,
+        Interaction::Update { target, resource, if_match, if_none_match_any } => {
+            update::run(ctx, target, resource, &update::Precondition { if_match, if_none_match_any }).await
+        }
+        Interaction::Patch { target, patch, if_match } => patch::run(ctx, target, &patch, if_match).await,
+        Interaction::Delete { target, if_match } => delete::run(ctx, target, if_match).await,
+        Interaction::History { of, parameters } => history::run(ctx, &of, &parameters).await,
+        Interaction::Search { resource_type, compartment, parameters } => {
+            search::run(ctx, resource_type, compartment.as_ref(), &parameters).await
+        }
+        Interaction::Bundle { bundle } => bundle::run(ctx, &bundle).await,
+        Interaction::Operation(operation) => operation::run(ctx, operation).await,
+    }
 }

@@ -88,22 +88,26 @@ pub enum Interaction {
         bundle: Resource,
     },
     /// `POST /Patient/1/$everything`
-    Operation {
-        /// The name without `$`.
-        name: String,
-        /// The type it is asked on, if not the system.
-        resource_type: Option<ResourceType>,
-        /// The instance it is asked on.
-        id: Option<ResourceId>,
-        /// Input as query parameters.
-        parameters: Parameters,
-        /// Input as a resource: Parameters, or the one resource parameter itself.
-        body: Option<Resource>,
-    },
+    Operation(Operation),
+}
+
+/// An operation and its input. <https://hl7.org/fhir/R4/operations.html>
+#[derive(Debug)]
+pub struct Operation {
+    /// The name without `$`.
+    pub name: String,
+    /// The type it is asked on, if not the system.
+    pub resource_type: Option<ResourceType>,
+    /// The instance it is asked on.
+    pub id: Option<ResourceId>,
+    /// Input as query parameters.
+    pub parameters: Parameters,
+    /// Input as a resource: Parameters, or the one resource parameter itself.
+    pub body: Option<Resource>,
 }
 
 /// One resource by type and id.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Instance {
     /// Its type.
     pub resource_type: ResourceType,

@@ -33,6 +33,7 @@ mod search_index;
 mod sql;
 mod sql_value;
 mod tables;
+mod tokens;
 pub mod unit;
 mod write;
 mod write_many;

@@ -1,0 +1,66 @@
+//! Operations: one file each, and the table of where each may be asked.
+//!
+//! <https://hl7.org/fhir/R4/operations.html>
+
+mod everything;
+mod meta;
+mod validate;
+
+use super::context::Context;
+use super::record::Done;
+use super::request::Operation;
+use super::response::{Response, Status};
+use crate::fhir::outcome::Outcome;
+
+/// Where an operation may be asked.
+pub(super) struct Mounted {
+    /// The name without `$`.
+    pub(super) name: &'static str,
+    /// The types it is asked on; empty for every type.
+    pub(super) types: &'static [&'static str],
+    /// On the system, on a type, on an instance.
+    pub(super) levels: (bool, bool, bool),
+}
+
+/// Every operation that there is.
+pub(super) const OPERATIONS: &[Mounted] = &[
+    Mounted { name: "validate", types: &[], levels: (false, true, true) },
+    Mounted { name: "meta", types: &[], levels: (false, false, true) },
+    Mounted { name: "meta-add", types: &[], levels: (false, false, true) },
+    Mounted { name: "meta-delete", types: &[], levels: (false, false, true) },
+    Mounted { name: "everything", types: &["Patient", "Encounter"], levels: (false, true, true) },
+];
+
+pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Outcome> {
+    if !OPERATIONS.iter().any(|it| it.is_asked(&operation)) {
+        return Err(Outcome::not_supported("there is no such operation here"));
+    }
+    match operation.name.as_str() {
+        "validate" => validate::run(ctx, operation).await,
+        "meta" => meta::read(ctx, &operation).await,
+        "meta-add" => meta::change(ctx, &operation, meta::Change::Add).await,
+        "meta-delete" => meta::change(ctx, &operation, meta::Change::Delete).await,
+        "everything" => everything::run(ctx, &operation).await,
+        _ => Err(Outcome::not_supported("there is no such operation here")),
+    }
+}
+
+impl Mounted {
+    fn is_asked(&self, operation: &Operation) -> bool {
+        let of = operation.resource_type.map_or("", |it| it.name());
+        let (system, on_type, instance) = self.levels;
+        let is_level = match (operation.resource_type, &operation.id) {
+            (None, _) => system,
+            (Some(_), None) => on_type,
+            (Some(_), Some(_)) => instance,
+        };
+        self.name == operation.name
+            && is_level
+            && (self.types.is_empty() || of.is_empty() || self.types.contains(&of))
+    }
+}
+
+/// A successful answer with that resource.
+fn ok(body: String) -> Response {
+    Response { status: Status::Ok, body: Some(body), about: None, issues: Vec::new() }
+}

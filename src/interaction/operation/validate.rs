@@ -1,0 +1,59 @@
+//! `$validate`: what would be said of a resource, without storing it.
+//!
+//! <https://hl7.org/fhir/R4/resource-operation-validate.html>
+
+use super::ok;
+use crate::access::scope::Permission;
+use crate::conformance::validate::{Options, validate};
+use crate::fhir::json::{Json, Limits};
+use crate::fhir::outcome::{self, Issue, Outcome, Severity};
+use crate::fhir::resource::Resource;
+use crate::interaction::context::Context;
+use crate::interaction::permission;
+use crate::interaction::record::{Done, Trail};
+use crate::interaction::request::Operation;
+
+pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Outcome> {
+    let Some(resource_type) = operation.resource_type else {
+        return Err(Outcome::not_supported("$validate is asked on a type or an instance"));
+    };
+    let permit = permission::ask(ctx, Permission::Read, &[resource_type])?;
+    let mut trail = Trail::under(&permit);
+    let given = operation.body.as_ref().map(|body| given(ctx, body)).transpose()?;
+    let is_parameters = operation.body.as_ref().is_some_and(|it| it.resource_type().name() == "Parameters");
+    let resource = match (given.flatten(), operation.body, &operation.id) {
+        (Some(resource), ..) => resource,
+        (None, Some(body), _) if !is_parameters => body,
+        (None, _, Some(id)) => {
+            let narrowing = permit.narrowing().of(resource_type);
+            let store = &ctx.app.store;
+            let stored = store.read(ctx.tenant(), resource_type, id, narrowing, permit.classes()).await?;
+            let Some(stored) = stored.filter(|it| !it.is_deleted()) else {
+                return Err(Outcome::not_found());
+            };
+            trail.add(ctx, &stored);
+            Resource::parse(stored.text, &Limits { size_bytes: usize::MAX, ..Limits::default() })?
+        }
+        _ => return Err(Outcome::required("a resource to validate is required")),
+    };
+    if resource.resource_type() != resource_type {
+        return Err(Outcome::invalid("the resource is not of the type in the URL").at("resourceType"));
+    }
+    let mut issues = validate(&ctx.app.definitions, &resource, &Options::default());
+    if !issues.iter().any(|issue| issue.severity >= Severity::Error) {
+        issues.push(Issue::information("the resource is valid"));
+    }
+    Ok(Done { response: ok(outcome::to_json(&issues)), trail: Some(trail) })
+}
+
+/// The parameter `resource` of a Parameters resource.
+fn given(ctx: &Context, body: &Resource) -> Result<Option<Resource>, Outcome> {
+    if body.resource_type().name() != "Parameters" {
+        return Ok(None);
+    }
+    let limits = Limits { size_bytes: ctx.app.config.limits.body_bytes, ..Limits::default() };
+    let parameters = body.root().get("parameter").into_iter().flat_map(|it| it.items());
+    let mut resources = parameters.filter(|it| it.string("name").as_deref() == Some("resource"));
+    let Some(resource) = resources.next().and_then(|it| it.get("resource")) else { return Ok(None) };
+    Resource::from_json(Json::parse(resource.raw(), &limits)?).map(Some)
+}

@@ -1,0 +1,53 @@
+//! Asking for leave: the decision of `access`, as the interactions need it.
+
+use super::context::Context;
+use crate::access::decide::{Action, Decision, decide};
+use crate::access::permit::Permit;
+use crate::access::scope::Permission;
+use crate::fhir::id::{ResourceId, ResourceType};
+use crate::fhir::outcome::Outcome;
+use crate::fhir::resource::Resource;
+use crate::search::predicate::Predicate;
+
+/// Why the caller was refused, by the name of the rule: for the trail, not for the caller.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Denial(pub(super) &'static str);
+
+/// Leave to do that with resources of these types; of none: with whatever the caller may touch at all.
+pub(super) fn ask(
+    ctx: &Context,
+    permission: Permission,
+    resource_types: &[ResourceType],
+) -> Result<Permit, Outcome> {
+    ask_within(ctx, permission, resource_types, None)
+}
+
+/// The same, where the request stays in one patient's compartment.
+pub(super) fn ask_within(
+    ctx: &Context,
+    permission: Permission,
+    resource_types: &[ResourceType],
+    patient: Option<&ResourceId>,
+) -> Result<Permit, Outcome> {
+    let action = Action { permission, resource_types: resource_types.to_vec(), patient: patient.cloned() };
+    match decide(&ctx.app.definitions, &ctx.app.fhir_base(), &ctx.principal, &action) {
+        Decision::Permit(permit) => Ok(permit),
+        Decision::Deny { rule } => Err(denied(rule)),
+    }
+}
+
+/// The answer to somebody who may not do that at all.
+pub(super) fn denied(rule: &'static str) -> Outcome {
+    Outcome::forbidden("the access token does not permit this").because(Denial(rule))
+}
+
+/// Whether new content stays within what the caller may write: nobody can make or move a resource out of
+/// their own reach.
+pub(super) fn admit(ctx: &Context, permit: &Permit, resource: &Resource) -> Result<(), Outcome> {
+    let narrowing = permit.narrowing().of(resource.resource_type());
+    if *narrowing == Predicate::True || ctx.app.verifier.satisfies(resource, narrowing) {
+        return Ok(());
+    }
+    Err(denied("the new content is outside what the token covers"))
+}

@@ -1,0 +1,81 @@
+//! From a resource that a client sent to a deed that the store can do: validated, stamped, indexed, marked.
+
+use super::context::Context;
+use crate::conformance::sealing;
+use crate::conformance::validate::{Options, validate};
+use crate::fhir::date_time::instant;
+use crate::fhir::id::{ResourceId, ResourceType};
+use crate::fhir::json::Limits;
+use crate::fhir::outcome::{Issue, Outcome, Severity};
+use crate::fhir::resource::Resource;
+use crate::search::extract;
+use crate::search::index::Index;
+use crate::store::resources::{Deed, DeedKind};
+
+/// What a new version is.
+pub(super) struct Version<'a> {
+    /// What is done.
+    pub(super) kind: DeedKind,
+    /// The id of the resource.
+    pub(super) id: &'a ResourceId,
+    /// The version that must still be the current one.
+    pub(super) expected: Option<i32>,
+    /// When: `meta.lastUpdated` in microseconds since 1970.
+    pub(super) at: i64,
+}
+
+impl Version<'_> {
+    /// The number of the new version.
+    pub(super) fn number(&self) -> i32 {
+        self.expected.map_or(1, |it| it.saturating_add(1))
+    }
+}
+
+/// Everything that is wrong with a resource refuses it; what is only worth a warning comes back.
+pub(super) fn validated(ctx: &Context, resource: &Resource) -> Result<Vec<Issue>, Outcome> {
+    let issues = validate(&ctx.app.definitions, resource, &Options::default());
+    if issues.iter().any(|issue| issue.severity >= Severity::Error) {
+        return Err(Outcome::from_issues(issues).unwrap_or_else(|| Outcome::invalid("not valid")));
+    }
+    Ok(issues)
+}
+
+/// The deed that stores a resource, and the resource as it will be read back.
+pub(super) fn deed(
+    ctx: &Context,
+    resource: &Resource,
+    version: &Version<'_>,
+) -> Result<(Deed, Resource), Outcome> {
+    let number = version.number();
+    let text = resource.stamped(version.id, number, &instant(version.at));
+    // The client's limits were kept by what it sent; the stamp adds a few bytes.
+    let limits = Limits { size_bytes: usize::MAX, ..Limits::default() };
+    let stamped = Resource::parse(text, &limits)?;
+    let deed = Deed {
+        kind: version.kind,
+        resource_type: stamped.resource_type(),
+        id: version.id.clone(),
+        version: number,
+        expected: version.expected,
+        last_updated: version.at,
+        sealed: sealing::sealed_spans(&ctx.app.definitions, &ctx.app.sealing, &stamped),
+        index: extract::index(&ctx.app.definitions, &ctx.app.fhir_base(), &stamped),
+        text: stamped.text().to_owned(),
+    };
+    Ok((deed, stamped))
+}
+
+/// The deed that ends a resource.
+pub(super) fn deletion(resource_type: ResourceType, id: &ResourceId, expected: i32, at: i64) -> Deed {
+    Deed {
+        kind: DeedKind::Delete,
+        resource_type,
+        id: id.clone(),
+        version: expected.saturating_add(1),
+        expected: Some(expected),
+        last_updated: at,
+        text: String::new(),
+        sealed: Vec::new(),
+        index: Index::default(),
+    }
+}
