@@ -5,19 +5,65 @@
 //! Public by specification: it holds nothing of anybody, so it asks for no permit and leaves no row.
 
 use super::context::Context;
+use super::operation::OPERATIONS;
 use super::record::Done;
 use super::response::{Response, Status};
+use crate::conformance::capability::{self, Mounted, MountedOperation, Security};
+use crate::fhir::id::ResourceType;
+
+/// What every type has.
+const INTERACTIONS: [&str; 9] = [
+    "read",
+    "vread",
+    "update",
+    "patch",
+    "delete",
+    "history-instance",
+    "history-type",
+    "create",
+    "search-type",
+];
+
+/// Types that are sent and never kept.
+const TRANSIENT: [&str; 2] = ["Parameters", "OperationOutcome"];
+
+/// The CapabilityStatements that are honoured.
+const INSTANTIATES: [&str; 1] = ["http://hl7.org/fhir/us/core/CapabilityStatement/us-core-server"];
 
 pub(super) fn statement(ctx: &Context) -> Done {
-    let statement = serde_json::json!({
-        "resourceType": "CapabilityStatement",
-        "status": "active",
-        "date": crate::fhir::date_time::instant(ctx.now),
-        "kind": "instance",
-        "fhirVersion": "4.0.1",
-        "format": ["json"],
-        "rest": [{ "mode": "server" }],
-    });
-    let body = Some(statement.to_string());
+    let body = Some(text(ctx));
     Done::recorded(Response { status: Status::Ok, body, about: None, issues: Vec::new() })
+}
+
+fn text(ctx: &Context) -> String {
+    let app = &ctx.app;
+    let base = app.fhir_base();
+    let types: Vec<(ResourceType, Vec<&str>)> = ResourceType::all()
+        .filter(|it| !TRANSIENT.contains(&it.name()))
+        .map(|it| (it, INTERACTIONS.to_vec()))
+        .collect();
+    let of_all: Vec<ResourceType> = types.iter().map(|(it, _)| *it).collect();
+    let operations = OPERATIONS.iter().map(|it| MountedOperation {
+        name: it.name,
+        types: match it.types {
+            [] => of_all.clone(),
+            names => names.iter().filter_map(|it| ResourceType::parse(it)).collect(),
+        },
+        definition: "",
+    });
+    let mounted = Mounted {
+        base: &base,
+        software_version: env!("CARGO_PKG_VERSION"),
+        date: "2026-11-24",
+        types,
+        system_interactions: vec!["transaction", "batch", "search-system", "history-system"],
+        operations: operations.collect(),
+        conditional_create: true,
+        conditional_update: true,
+        conditional_delete: "multiple",
+        security: Some(Security::default()),
+        instantiates: INSTANTIATES.to_vec(),
+        special_parameters: Vec::new(),
+    };
+    capability::statement(&app.definitions, &mounted)
 }
