@@ -5,6 +5,7 @@
 //! It is a search of the compartment with everything referred to beside it, so its pages, narrowing and trail
 //! are those of a search.
 
+use super::inputs;
 use crate::access::scope::Permission;
 use crate::fhir::date_time::DateTime;
 use crate::fhir::id::ResourceType;
@@ -30,7 +31,7 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
         Some(id) => format!("{resource_type}/{id}/$everything"),
         None => format!("{resource_type}/$everything"),
     };
-    let given = given(operation);
+    let given = inputs(operation);
     let (cursor, parameters) = page_link::take(ctx, &place, &given).await?;
     let patient = operation.id.as_ref().filter(|_| resource_type.name() == "Patient");
     let permit = permission::ask_within(ctx, Permission::Search, &[resource_type], patient)?;
@@ -82,22 +83,6 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
     }
     let page = ctx.app.store.search(ctx.tenant(), &permit.search(query.clone()), &ctx.app.verifier).await?;
     search::answer(ctx, &permit, &place, &query, page, &[]).await
-}
-
-/// Input from the query string, or from a Parameters resource.
-fn given(operation: &Operation) -> Parameters {
-    let mut given = operation.parameters.clone();
-    let body = operation.body.as_ref().and_then(|it| it.root().get("parameter"));
-    for parameter in body.into_iter().flat_map(|it| it.items()) {
-        let Some(name) = parameter.string("name") else { continue };
-        for (key, value) in parameter.members() {
-            if key.as_str().is_some_and(|it| it.starts_with("value")) {
-                let text = value.as_str().unwrap_or_else(|| value.raw().into());
-                given.push((name.to_string(), text.into_owned()));
-            }
-        }
-    }
-    given
 }
 
 fn restrict(ctx: &Context, query: &mut Query, parameters: &Parameters) -> Result<(), Outcome> {

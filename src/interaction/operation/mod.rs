@@ -2,13 +2,16 @@
 //!
 //! <https://hl7.org/fhir/R4/operations.html>
 
+mod diff;
+mod docref;
 mod everything;
+mod lastn;
 mod meta;
 mod validate;
 
 use super::context::Context;
 use super::record::Done;
-use super::request::Operation;
+use super::request::{Operation, Parameters};
 use super::response::{Response, Status};
 use crate::fhir::outcome::Outcome;
 
@@ -28,6 +31,9 @@ pub(super) const OPERATIONS: &[Mounted] = &[
     Mounted { name: "meta", types: &[], levels: (false, false, true) },
     Mounted { name: "meta-add", types: &[], levels: (false, false, true) },
     Mounted { name: "meta-delete", types: &[], levels: (false, false, true) },
+    Mounted { name: "diff", types: &[], levels: (false, false, true) },
+    Mounted { name: "lastn", types: &["Observation"], levels: (false, true, false) },
+    Mounted { name: "docref", types: &["DocumentReference"], levels: (false, true, false) },
     Mounted { name: "everything", types: &["Patient", "Encounter"], levels: (false, true, true) },
 ];
 
@@ -40,6 +46,9 @@ pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Out
         "meta" => meta::read(ctx, &operation).await,
         "meta-add" => meta::change(ctx, &operation, meta::Change::Add).await,
         "meta-delete" => meta::change(ctx, &operation, meta::Change::Delete).await,
+        "diff" => diff::run(ctx, &operation).await,
+        "lastn" => lastn::run(ctx, &operation).await,
+        "docref" => docref::run(ctx, &operation).await,
         "everything" => everything::run(ctx, &operation).await,
         _ => Err(Outcome::not_supported("there is no such operation here")),
     }
@@ -58,6 +67,22 @@ impl Mounted {
             && is_level
             && (self.types.is_empty() || of.is_empty() || self.types.contains(&of))
     }
+}
+
+/// Input from the query string, or from a Parameters resource.
+fn inputs(operation: &Operation) -> Parameters {
+    let mut given = operation.parameters.clone();
+    let body = operation.body.as_ref().and_then(|it| it.root().get("parameter"));
+    for parameter in body.into_iter().flat_map(|it| it.items()) {
+        let Some(name) = parameter.string("name") else { continue };
+        for (key, value) in parameter.members() {
+            if key.as_str().is_some_and(|it| it.starts_with("value")) {
+                let text = value.as_str().unwrap_or_else(|| value.raw().into());
+                given.push((name.to_string(), text.into_owned()));
+            }
+        }
+    }
+    given
 }
 
 /// A successful answer with that resource.
