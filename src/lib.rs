@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod conformance;
 pub mod crypto;
+pub mod demo;
 pub mod embedded_postgres;
 pub mod fhir;
 pub mod fhirpath;

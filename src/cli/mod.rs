@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "the command line is what prints")]
 
 mod definitions;
+mod demo;
 mod dev;
 mod ending;
 mod keys;
@@ -42,6 +43,8 @@ enum Command {
     /// Makes the facts that come with the program, from official packages
     #[command(subcommand, hide = true)]
     Definitions(definitions::Command),
+    /// Writes made-up patients, the same for the same seed
+    Demo(demo::Arguments),
     /// Prints an access token for scripts, in dev mode only
     Token(token::Arguments),
 }
@@ -77,6 +80,7 @@ async fn execute(arguments: Arguments) -> Result<()> {
         Command::Migrate => migrate::run(&config).await,
         Command::Keys(command) => keys::run(&config, &command),
         Command::Definitions(command) => definitions::run(&command),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Token(arguments) => token::run(&config, &arguments),
     }
 }
