@@ -28,7 +28,8 @@ pub struct TokenKey {
 /// What a token must say to be taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
-    /// Its `typ`, such as `at+jwt`; `application/` before it is the same.
+    /// Its `typ`, such as `at+jwt`; `application/` before it is the same. A token that is only a `JWT`
+    /// may leave its type, and when it was issued, unsaid: RFC 7519 asks for neither.
     pub token_type: &'a str,
     /// Its `iss`.
     pub issuer: &'a str,
@@ -87,6 +88,24 @@ impl TokenKey {
     /// The library cannot make one.
     pub fn new_pem() -> Result<SecretString, JwsError> {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256);
+        Ok(SecretString::from(key.map_err(|_| JwsError::Unsignable)?.serialize_pem()))
+    }
+
+    /// A new ES384 key, PEM (PKCS #8).
+    ///
+    /// # Errors
+    /// The library cannot make one.
+    pub fn new_p384_pem() -> Result<SecretString, JwsError> {
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384);
+        Ok(SecretString::from(key.map_err(|_| JwsError::Unsignable)?.serialize_pem()))
+    }
+
+    /// A new RSA key of 2048 bits, PEM (PKCS #8): it signs with RS256.
+    ///
+    /// # Errors
+    /// The library cannot make one.
+    pub fn new_rsa_pem() -> Result<SecretString, JwsError> {
+        let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048);
         Ok(SecretString::from(key.map_err(|_| JwsError::Unsignable)?.serialize_pem()))
     }
 
@@ -159,7 +178,8 @@ pub fn verify(keys: &KeySet, token: &str, expected: &Expected<'_>) -> Result<Map
         return Err(JwsError::Malformed);
     }
     let header = jsonwebtoken::decode_header(token).map_err(|_| JwsError::Malformed)?;
-    let is_typed = header.typ.as_deref().is_some_and(|typ| {
+    let is_plain = expected.token_type == "JWT";
+    let is_typed = header.typ.as_deref().map_or(is_plain, |typ| {
         let typ = typ.to_ascii_lowercase();
         typ.strip_prefix("application/").unwrap_or(&typ) == expected.token_type.to_ascii_lowercase()
     });
@@ -202,7 +222,8 @@ fn check(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), Jws
         Some(value) => value.as_i64().map(Some).ok_or(JwsError::Malformed),
     };
     let expires = seconds("exp")?.ok_or(JwsError::Malformed)?;
-    let issued = seconds("iat")?.ok_or(JwsError::Malformed)?;
+    let is_plain = expected.token_type == "JWT";
+    let issued = seconds("iat")?.or(is_plain.then_some(expected.now_seconds)).ok_or(JwsError::Malformed)?;
     let latest = expected.now_seconds.saturating_add(expected.leeway_seconds);
     if expires <= expected.now_seconds.saturating_sub(expected.leeway_seconds) {
         return Err(JwsError::Expired);

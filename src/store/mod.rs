@@ -16,23 +16,32 @@ pub mod resources;
 pub mod search;
 pub mod versions;
 
+pub mod accounts;
 pub mod audit_chain;
 pub mod audit_events;
 pub mod audit_log;
+pub mod clients;
 pub mod connection;
 mod entities;
 pub mod error;
+pub mod grants;
 pub mod hot;
 mod keys;
 mod logical_id;
 pub mod migrate;
 mod narrowing;
+mod private;
+pub mod revocations;
 mod row_ids;
 pub mod sealed_body;
 mod search_index;
+pub mod sessions;
+pub mod sign_in_failures;
+pub mod signing_keys;
 mod sql;
 mod sql_value;
 mod tables;
+pub mod tickets;
 mod tokens;
 pub mod unit;
 mod write;
@@ -46,7 +55,9 @@ use crate::fhir::id::{ResourceType, TenantId};
 use crate::store::audit_log::AuditWriters;
 use crate::store::connection::{Pooled, Pools, Settings};
 use crate::store::error::{Retry, StoreError, retry};
+use crate::store::revocations::RevocationNews;
 use crate::store::row_ids::RowIds;
+use crate::store::signing_keys::SigningKeyCache;
 use crate::store::sql::Sql;
 use crate::store::tables::Tables;
 use diesel::deserialize::FromSqlRow;
@@ -67,6 +78,8 @@ struct Shared {
     tables: Tables,
     row_ids: RowIds,
     audit_writers: AuditWriters,
+    revocations: RevocationNews,
+    signing_keys: SigningKeyCache,
     /// Where work goes on that must not end with a request.
     runtime: Handle,
 }
@@ -83,6 +96,8 @@ impl Store {
             tables: Tables::new(),
             row_ids: RowIds::new(u16::from_be_bytes(random::nonce())),
             audit_writers: AuditWriters::default(),
+            revocations: RevocationNews::default(),
+            signing_keys: SigningKeyCache::default(),
             runtime: Handle::current(),
         };
         Store { shared: Arc::new(shared) }
@@ -148,6 +163,17 @@ impl Store {
             }
             result => Ok(result?),
         }
+    }
+
+    /// Runs one statement that changes something, and says how many rows it touched.
+    async fn act(&self, tenant: TenantId, sql: &Sql) -> Result<usize, StoreError> {
+        let connection = self.connection(tenant).await?;
+        let touched = sql.execute(&connection).await;
+        if matches!(&touched, Err(error) if retry(error) == Retry::Reading) {
+            drop(connection);
+            self.forget_idle(tenant);
+        }
+        Ok(touched?)
     }
 
     /// A connection was lost: the next ones are made anew.

@@ -1,0 +1,9 @@
+drop table signing_keys;
+drop table revocations;
+drop table grant_tokens;
+drop table grants;
+drop table tickets;
+drop table clients;
+drop table sessions;
+drop table sign_in_failures;
+drop table accounts;
