@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     date: Option<Date>,
     /// How they are written
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    form: Form,
     /// The folder to write into, or - for standard output
     #[arg(long, default_value = "-", value_name = "FOLDER")]
     out: PathBuf,
@@ -33,7 +33,7 @@ pub(super) struct Arguments {
 
 /// How patients are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum Form {
     /// A resource in a line, in a folder a file for every type
     #[default]
     Ndjson,
@@ -46,16 +46,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let demo = Demo { patients: arguments.patients, seed: arguments.seed, today };
     let written = if arguments.out == Path::new("-") {
         let mut out = BufWriter::new(io::stdout().lock());
-        match arguments.format {
-            Format::Ndjson => lines(&mut out, demo.resources()),
-            Format::Bundles => lines(&mut out, demo.bundles()),
+        match arguments.form {
+            Form::Ndjson => lines(&mut out, demo.resources()),
+            Form::Bundles => lines(&mut out, demo.bundles()),
         }
     } else {
         fs::create_dir_all(&arguments.out)
             .with_context(|| format!("cannot create {}", arguments.out.display()))?;
-        match arguments.format {
-            Format::Ndjson => by_type(&arguments.out, demo.resources()),
-            Format::Bundles => one_by_one(&arguments.out, demo.bundles()),
+        match arguments.form {
+            Form::Ndjson => by_type(&arguments.out, demo.resources()),
+            Form::Bundles => one_by_one(&arguments.out, demo.bundles()),
         }
     };
     match written {

@@ -7,6 +7,7 @@ mod demo;
 mod dev;
 mod ending;
 mod keys;
+mod load;
 mod migrate;
 mod serve;
 mod token;
@@ -25,6 +26,9 @@ use std::process::ExitCode;
 pub struct Arguments {
     #[command(flatten)]
     config: Config,
+    /// Dev mode only: fill an empty store with made-up patients
+    #[arg(long = "demo", global = true)]
+    with_demo: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -45,6 +49,8 @@ enum Command {
     Definitions(definitions::Command),
     /// Writes made-up patients, the same for the same seed
     Demo(demo::Arguments),
+    /// Loads bundles and NDJSON into a running server
+    Load(load::Arguments),
     /// Prints an access token for scripts, in dev mode only
     Token(token::Arguments),
 }
@@ -67,20 +73,24 @@ pub fn run(arguments: Arguments) -> ExitCode {
 }
 
 async fn execute(arguments: Arguments) -> Result<()> {
-    let Arguments { config, command } = arguments;
+    let Arguments { config, with_demo, command } = arguments;
     crate::http::tls::install_cryptography();
     crate::telemetry::hush_panics();
     let command = command.unwrap_or(match config.database.url {
         None => Command::Dev,
         Some(_) => Command::Serve,
     });
+    if with_demo && !matches!(command, Command::Dev) {
+        bail!("--demo is for dev mode only");
+    }
     match command {
-        Command::Dev => dev::run(config).await,
+        Command::Dev => dev::run(config, with_demo).await,
         Command::Serve => serve::run(config).await,
         Command::Migrate => migrate::run(&config).await,
         Command::Keys(command) => keys::run(&config, &command),
         Command::Definitions(command) => definitions::run(&command),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Load(arguments) => load::run(&config, arguments).await,
         Command::Token(arguments) => token::run(&config, &arguments),
     }
 }
@@ -105,5 +115,17 @@ mod tests {
         let arguments = Arguments::parse_from(["vesta", "serve", "--listen", "127.0.0.1:1"]);
         assert_eq!(arguments.config.listener.listen.port(), 1);
         assert!(matches!(arguments.command, Some(Command::Serve)));
+        let arguments = Arguments::parse_from(["vesta", "--demo"]);
+        assert!(arguments.with_demo && arguments.command.is_none());
+    }
+
+    #[test]
+    fn commands_and_settings_do_not_share_a_name() {
+        for line in [
+            "vesta demo --patients 3 --form bundles --out x",
+            "vesta load a b --url https://h/fhir --token t",
+        ] {
+            assert!(Arguments::parse_from(line.split(' ')).command.is_some());
+        }
     }
 }

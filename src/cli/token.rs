@@ -10,7 +10,7 @@ use crate::crypto::{key_file, random};
 use crate::fhir::id::ResourceId;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 /// What kind of token, and for whom.
@@ -83,15 +83,23 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<()> {
     if config.database.url.is_some() {
         bail!("vesta token is for dev mode only, and VESTA_DATABASE_URL is set");
     }
+    println!("{}", sign(config, arguments)?.expose_secret());
+    Ok(())
+}
+
+/// A token of the client `demo-backend`, which may do everything in dev mode.
+pub(super) fn backend(config: &Config) -> Result<SecretString> {
+    sign(config, &Arguments { client: Client::Backend, patient: None, scope: None, purpose: None })
+}
+
+fn sign(config: &Config, arguments: &Arguments) -> Result<SecretString> {
     let data = config.data_folder().map_err(|error| anyhow!(error))?;
     let path = data.join(super::dev::TOKEN_KEY);
     let key = key_file::read(&path)
         .with_context(|| format!("there is no key at {}: start dev mode first", path.display()))?;
     let key = TokenKey::from_pem(&key)?;
     let now = Clock::system().now().as_second();
-    let token = key.sign("at+jwt", &claims(config, arguments, now))?;
-    println!("{}", token.expose_secret());
-    Ok(())
+    Ok(key.sign("at+jwt", &claims(config, arguments, now))?)
 }
 
 fn claims(config: &Config, arguments: &Arguments, now_seconds: i64) -> serde_json::Value {

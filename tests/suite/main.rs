@@ -10,6 +10,7 @@
 )]
 
 mod architecture;
+mod load;
 mod official;
 mod store;
 mod support;

@@ -4,6 +4,7 @@
 //! `vesta serve` would: nothing is switched off.
 
 mod certificate;
+mod patients;
 
 use super::ending::Ending;
 use super::migrate;
@@ -26,7 +27,7 @@ pub(super) const TOKEN_KEY: &str = "keys/token-key.pem";
 /// The key that wraps all others.
 pub(super) const ROOT_KEY: &str = "keys/root.key";
 
-pub(super) async fn run(mut config: Config) -> Result<()> {
+pub(super) async fn run(mut config: Config, with_demo: bool) -> Result<()> {
     super::refuse(config.dev_complaints())?;
     telemetry::start(&config.log).map_err(|error| anyhow!(error))?;
     let mut ending = Ending::listen()?;
@@ -35,14 +36,14 @@ pub(super) async fn run(mut config: Config) -> Result<()> {
         started = EmbeddedPostgres::start(&data) => started?,
         () = ending.asked() => return Ok(()),
     };
-    let result = serve(&mut config, &data, &postgres, &mut ending).await;
+    let result = serve(&mut config, (&data, with_demo), &postgres, &mut ending).await;
     postgres.stop().await;
     result
 }
 
 async fn serve(
     config: &mut Config,
-    data: &Path,
+    (data, with_demo): (&Path, bool),
     postgres: &EmbeddedPostgres,
     ending: &mut Ending,
 ) -> Result<()> {
@@ -53,7 +54,12 @@ async fn serve(
     migrate::bring_up_to_date(&config.database).await?;
     println!("certificate authority {}", data.join("ca.pem").display());
     println!("clients demo-backend, demo-app, demo-clinician, demo-patient: vesta token --client NAME");
-    super::serve::serve(config.clone(), ending).await
+    let loading = with_demo.then(|| tokio::spawn(patients::load(config.clone())));
+    let result = super::serve::serve(config.clone(), ending).await;
+    if let Some(loading) = loading {
+        loading.abort();
+    }
+    result
 }
 
 /// Makes what is missing under the data folder, and points the settings at it.

@@ -1,0 +1,60 @@
+//! `--demo`: made-up patients for an empty store, through the same door as everybody's.
+//!
+//! # Decision 2026-11-24
+//! They are loaded after the server is ready, by its own address: a server that is ready in seconds and
+//! fills up is worth more than one that lets wait, and what is loaded by a shorter way would prove
+//! nothing.
+
+use crate::cli::{demo, load};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::demo::Demo;
+use crate::load::{answer, parcel};
+use anyhow::{Result, bail};
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// How many patients.
+const PATIENTS: u32 = 20;
+
+/// Loads them, unless somebody is there already.
+pub(super) async fn load(config: Config) {
+    match fill(&config).await {
+        Ok(Some(resources)) => {
+            println!("demo {PATIENTS} patients, {resources} resources: Patient/demo-patient")
+        }
+        Ok(None) => info!("the store is not empty, so no demo patients were loaded"),
+        Err(error) => warn!("the demo patients were not loaded: {error:#}"),
+    }
+}
+
+async fn fill(config: &Config) -> Result<Option<usize>> {
+    let server = load::dev_server(config)?;
+    let mut found = server.get("Patient?_count=1&_elements=id").await;
+    // The server is only just starting.
+    for _ in 0..100 {
+        if found.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        found = server.get("Patient?_count=1&_elements=id").await;
+    }
+    let found = found?;
+    if found.status != Some(200) {
+        bail!("the server answered {:?} when asked whether it is empty", found.status);
+    }
+    if found.body.contains("\"entry\"") {
+        return Ok(None);
+    }
+    let demo = Demo { patients: PATIENTS, seed: 1, today: demo::today(&Clock::system()) };
+    let mut resources = 0;
+    for (number, bundle) in demo.bundles().enumerate() {
+        let parcel = parcel::of(&format!("demo patient {number}"), bundle.to_string());
+        let said = server.post(&parcel).await?;
+        if let Some(refusal) = answer::refusals(&parcel, &said).into_iter().next() {
+            bail!("{}: {} {:?}", refusal.place, refusal.diagnostics, refusal.expression);
+        }
+        resources += parcel.places.len();
+    }
+    Ok(Some(resources))
+}
