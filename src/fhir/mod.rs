@@ -16,3 +16,4 @@ pub mod resource;
 pub mod seal_class;
 pub mod tree;
 pub mod types;
+pub mod xml;
