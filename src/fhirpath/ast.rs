@@ -1,43 +1,107 @@
-//! An expression, parsed.
+//! An expression, parsed: names of functions and types are already resolved, literals are values.
+
+use super::functions::Function;
+use super::value::{SystemType, Value};
 
 /// One node of the tree.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) enum Ast {
     /// `{}`
     Empty,
     /// `true`, `'x'`, `4`, `4.0`, `@2026`, `4 'mg'`
-    Literal(Literal),
+    Literal(Value<'static>),
     /// `$this`, `$index`, `$total`
     This,
     Index,
     Total,
     /// `%resource`
-    Variable(String),
+    Variable(Box<str>),
     /// `name` on the focus of what stands before, or on `$this`
-    Member(Option<Box<Ast>>, String),
+    Member(Option<Box<Ast>>, Box<str>),
     /// `where(...)`
-    Function(Option<Box<Ast>>, String, Vec<Ast>),
+    Call(Box<Call>),
     /// `x[0]`
     Indexer(Box<Ast>, Box<Ast>),
-    /// `-x`, `+x`
+    /// `-x`
     Negate(Box<Ast>),
-    /// `x + y`, `x and y`, `x is T` …
+    /// `+x`
+    Affirm(Box<Ast>),
+    /// `x + y`, `x and y` …
     Binary(Operator, Box<Ast>, Box<Ast>),
     /// `x is T`, `x as T`
-    Is(Box<Ast>, String),
-    As(Box<Ast>, String),
+    Is(Box<Ast>, TypeName),
+    As(Box<Ast>, TypeName),
 }
 
-/// A literal.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Literal {
-    Boolean(bool),
-    String(String),
-    Number(String),
-    Date(String),
-    DateTime(String),
-    Time(String),
-    Quantity(String, String),
+/// A function and what it is given.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    /// What it works on; nothing for `$this`.
+    pub(super) on: Option<Ast>,
+    pub(super) function: Function,
+    pub(super) arguments: Vec<Ast>,
+    /// The argument of `ofType`, `is` and `as`.
+    pub(super) type_name: Option<TypeName>,
+    /// The first argument as a pattern, where it is a literal.
+    pub(super) pattern: Option<regex::Regex>,
+}
+
+/// A type, as it is written.
+#[derive(Clone, Debug)]
+pub(super) struct TypeName {
+    pub(super) space: Option<Space>,
+    pub(super) name: Box<str>,
+    /// The type of FHIRPath's own with that name.
+    pub(super) system: Option<SystemType>,
+}
+
+/// Where a type's name comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Space {
+    Fhir,
+    System,
+    /// A name space that nobody knows.
+    Other,
+}
+
+impl TypeName {
+    /// Reads `Patient`, `FHIR.Patient`, `System.String`.
+    pub(super) fn of(text: &str) -> TypeName {
+        let (space, name) = match text.split_once('.') {
+            None => (None, text),
+            Some(("FHIR", name)) => (Some(Space::Fhir), name),
+            Some(("System", name)) => (Some(Space::System), name),
+            Some((_, name)) => (Some(Space::Other), name),
+        };
+        TypeName { space, name: name.into(), system: SystemType::named(name) }
+    }
+}
+
+impl Ast {
+    /// How many levels the tree has.
+    pub(super) fn depth(&self) -> usize {
+        let deepest = match self {
+            Ast::Empty | Ast::Literal(_) | Ast::This | Ast::Index | Ast::Total | Ast::Variable(_) => 0,
+            Ast::Member(on, _) => on.as_ref().map_or(0, |on| on.depth()),
+            Ast::Call(call) => call.on.iter().chain(&call.arguments).map(Ast::depth).max().unwrap_or(0),
+            Ast::Negate(it) | Ast::Affirm(it) | Ast::Is(it, _) | Ast::As(it, _) => it.depth(),
+            Ast::Indexer(on, index) => on.depth().max(index.depth()),
+            Ast::Binary(_, left, right) => left.depth().max(right.depth()),
+        };
+        deepest + 1
+    }
+
+    /// The type that an argument names: `Patient`, `FHIR.Patient`.
+    pub(super) fn as_type_name(&self) -> Option<TypeName> {
+        match self {
+            Ast::Member(None, name) => Some(TypeName::of(name)),
+            Ast::Member(Some(on), name) => match &**on {
+                Ast::Member(None, space) => Some(TypeName::of(&format!("{space}.{name}"))),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// A binary operator.

@@ -1,8 +1,9 @@
 //! Text to tokens. <http://hl7.org/fhirpath/N1/#lexical-elements>
 
-use super::ast::Literal;
+use super::value::Value;
+use crate::fhir::date_time::{DateTime, Time};
 
-/// One token and where it starts.
+/// One token.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Token {
     /// A name, keyword or operator word.
@@ -13,7 +14,7 @@ pub(super) enum Token {
     Dollar(String),
     /// `%name`
     Percent(String),
-    Literal(Literal),
+    Literal(Value<'static>),
     /// One of the operators and brackets.
     Sign(&'static str),
 }
@@ -23,7 +24,8 @@ const SIGNS: [&str; 24] = [
     "=", "~", "?", ":",
 ];
 
-/// Splits an expression into tokens; on failure the byte where it cannot go on.
+/// Splits an expression into tokens, each with the byte where it starts; on failure the byte where
+/// it cannot go on.
 pub(super) fn tokens(text: &str) -> Result<Vec<(Token, usize)>, usize> {
     let mut tokens = Vec::new();
     let mut at = 0;
@@ -53,13 +55,13 @@ fn token(rest: &str) -> Option<(Token, usize)> {
     match first {
         '\'' | '"' => {
             let (text, length) = quoted(rest, first)?;
-            Some((Token::Literal(Literal::String(text)), length))
+            Some((Token::Literal(Value::String(text.into())), length))
         }
         '`' => {
             let (text, length) = quoted(rest, '`')?;
             Some((Token::Quoted(text), length))
         }
-        '@' => date(rest),
+        '@' => moment(rest),
         '$' => {
             let length = 1 + word_length(rest.get(1..)?);
             Some((Token::Dollar(rest.get(1..length)?.to_owned()), length))
@@ -70,21 +72,15 @@ fn token(rest: &str) -> Option<(Token, usize)> {
                 let (text, length) = quoted(after, quote)?;
                 return Some((Token::Percent(text), length + 1));
             }
+            // Names such as `%vs-administrative-gender` stand without quotes in R4's own examples.
             let length = after
                 .find(|it: char| !(it.is_alphanumeric() || it == '_' || it == '-'))
-                .unwrap_or(after.len());
+                .filter(|length| *length > 0)
+                .or((!after.is_empty()).then_some(after.len()))?;
             Some((Token::Percent(after.get(..length)?.to_owned()), length + 1))
         }
-        '0'..='9' => {
-            let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
-            let mut length = digits(rest);
-            if rest.get(length..)?.starts_with('.') {
-                let fraction = digits(rest.get(length + 1..)?);
-                length += if fraction > 0 { fraction + 1 } else { 0 };
-            }
-            Some((Token::Literal(Literal::Number(rest.get(..length)?.to_owned())), length))
-        }
-        _ if first.is_alphabetic() || first == '_' => {
+        '0'..='9' => number(rest),
+        _ if first.is_ascii_alphabetic() || first == '_' => {
             let length = word_length(rest);
             Some((Token::Word(rest.get(..length)?.to_owned()), length))
         }
@@ -92,8 +88,24 @@ fn token(rest: &str) -> Option<(Token, usize)> {
     }
 }
 
+fn number(rest: &str) -> Option<(Token, usize)> {
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let mut length = digits(rest);
+    let mut is_decimal = false;
+    if let Some(fraction) = rest.get(length..)?.strip_prefix('.')
+        && digits(fraction) > 0
+    {
+        length += 1 + digits(fraction);
+        is_decimal = true;
+    }
+    let text = rest.get(..length)?;
+    let value =
+        if is_decimal { Value::Decimal(text.parse().ok()?) } else { Value::Integer(text.parse().ok()?) };
+    Some((Token::Literal(value), length))
+}
+
 fn word_length(text: &str) -> usize {
-    text.find(|it: char| !(it.is_alphanumeric() || it == '_')).unwrap_or(text.len())
+    text.find(|it: char| !(it.is_ascii_alphanumeric() || it == '_')).unwrap_or(text.len())
 }
 
 fn quoted(text: &str, quote: char) -> Option<(String, usize)> {
@@ -109,7 +121,9 @@ fn quoted(text: &str, quote: char) -> Option<(String, usize)> {
                 'f' => out.push('\u{c}'),
                 'u' => {
                     let digits: String = chars.by_ref().take(4).map(|(_, digit)| digit).collect();
-                    out.push(char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?);
+                    let is_hex = digits.len() == 4 && digits.bytes().all(|it| it.is_ascii_hexdigit());
+                    let code = if is_hex { u32::from_str_radix(&digits, 16).ok()? } else { return None };
+                    out.push(char::from_u32(code)?);
                 }
                 other => out.push(other),
             },
@@ -119,7 +133,8 @@ fn quoted(text: &str, quote: char) -> Option<(String, usize)> {
     None
 }
 
-fn date(rest: &str) -> Option<(Token, usize)> {
+/// `@2026-11-24T10:20:30Z`, `@T10:20`.
+fn moment(rest: &str) -> Option<(Token, usize)> {
     let after = rest.get(1..)?;
     let allowed = |it: char| it.is_ascii_digit() || matches!(it, '-' | ':' | '.' | 'T' | 'Z' | '+');
     let mut length = after.find(|it| !allowed(it)).unwrap_or(after.len());
@@ -134,10 +149,15 @@ fn date(rest: &str) -> Option<(Token, usize)> {
         length = last;
     }
     let text = after.get(..length)?;
-    let literal = match text.strip_prefix('T') {
-        Some(time) => Literal::Time(time.to_owned()),
-        None if text.contains('T') => Literal::DateTime(text.to_owned()),
-        None => Literal::Date(text.to_owned()),
+    let value = match text.strip_prefix('T') {
+        Some(time) => {
+            Time::parse_literal(time)?;
+            Value::Time(time.to_owned().into())
+        }
+        None => {
+            DateTime::parse_literal(text)?;
+            Value::Date(text.to_owned().into())
+        }
     };
-    Some((Token::Literal(literal), length + 1))
+    Some((Token::Literal(value), length + 1))
 }

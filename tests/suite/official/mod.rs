@@ -1,3 +1,4 @@
 //! HL7's own cases, run against us.
 
 mod examples;
+mod fhirpath;
