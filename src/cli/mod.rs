@@ -6,6 +6,7 @@ mod definitions;
 mod demo;
 mod dev;
 mod ending;
+mod fhirpath;
 mod keys;
 mod load;
 mod migrate;
@@ -53,6 +54,8 @@ enum Command {
     Load(load::Arguments),
     /// Prints an access token for scripts, in dev mode only
     Token(token::Arguments),
+    /// Evaluates a FHIRPath expression on a resource
+    Fhirpath(fhirpath::Arguments),
 }
 
 /// Runs the command that the arguments name.
@@ -92,6 +95,7 @@ async fn execute(arguments: Arguments) -> Result<()> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Load(arguments) => load::run(&config, arguments).await,
         Command::Token(arguments) => token::run(&config, &arguments),
+        Command::Fhirpath(arguments) => fhirpath::run(&arguments),
     }
 }
 
