@@ -9,5 +9,5 @@ end
 $$;
 drop table changes;
 drop table versions;
-drop function create_resource_table(text, boolean, boolean, boolean);
+drop function create_resource_table(text, boolean, boolean, boolean, boolean);
 revoke usage on schema resource from vesta_app;

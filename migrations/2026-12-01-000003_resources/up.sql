@@ -8,7 +8,7 @@ grant usage on schema resource to vesta_app;
 -- are written as they were, so that an update can stay on its page.
 -- `patient`, `code` and `keys` are keyed hashes: the index says nothing in the clear.
 create function create_resource_table(
-  resource_type text, has_date boolean, has_code boolean, has_quantity boolean
+  resource_type text, has_date boolean, has_code boolean, has_quantity boolean, is_target boolean
 ) returns void
   language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
 declare
@@ -26,6 +26,7 @@ begin
     create table resource.%1$I (
       rid bigint not null,           -- minted by the server, ordered by time: milliseconds, node, sequence
       updated bigint not null,       -- meta.lastUpdated, microseconds
+      reference bigint not null,     -- the keyed hash of Type/id: the keys of those who refer here are made of it
       patient bigint,                -- the one patient whose compartment it is in
       date_low bigint,               -- the type's clinical date, microseconds
       date_high bigint,
@@ -54,6 +55,9 @@ begin
     name || '_patient_date', name);
   execute format('create index %I on resource.%I using gin (keys) with (fastupdate = on, gin_pending_list_limit = 1024)',
     name || '_keys', name);
+  if is_target then
+    execute format('create index %I on resource.%I (reference)', name || '_reference', name);
+  end if;
   if has_date then
     execute format('create index %I on resource.%I (tenant, date_low)', name || '_date', name);
   end if;
@@ -88,8 +92,8 @@ begin
   end loop;
 end
 $$;
-revoke execute on function create_resource_table(text, boolean, boolean, boolean) from public;
-grant execute on function create_resource_table(text, boolean, boolean, boolean) to vesta_app;
+revoke execute on function create_resource_table(text, boolean, boolean, boolean, boolean) from public;
+grant execute on function create_resource_table(text, boolean, boolean, boolean, boolean) to vesta_app;
 
 -- What a resource was before: a row moves here when a newer version takes its place.
 create table versions (

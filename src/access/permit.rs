@@ -80,6 +80,22 @@ impl Permit {
         Permit { narrowing, classes, rule: rule.into() }
     }
 
+    /// Everything, all classes open: for work of the server's own, under a rule that the trail will name.
+    #[must_use]
+    pub fn everything(rule: impl Into<Arc<str>>) -> Permit {
+        let by_type = ResourceType::all().map(|it| (it, Predicate::True)).collect();
+        Permit::new(Arc::new(Narrowing { by_type }), SealClasses::ALL, rule)
+    }
+
+    /// The same permit, where of that type only this may be touched. It never opens more.
+    #[must_use]
+    pub fn narrowed(&self, resource_type: ResourceType, predicate: Predicate) -> Permit {
+        let mut narrowing = Narrowing::clone(&self.narrowing);
+        let narrowed = narrowing.of(resource_type).clone().and(predicate);
+        narrowing.by_type.insert(resource_type, narrowed);
+        Permit { narrowing: Arc::new(narrowing), ..self.clone() }
+    }
+
     /// What of each type may be touched.
     #[must_use]
     pub fn narrowing(&self) -> &Narrowing {

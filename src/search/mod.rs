@@ -14,5 +14,6 @@ pub mod plan;
 pub mod predicate;
 pub mod query;
 pub mod range;
+pub mod references;
 pub mod sort;
 pub mod verify;

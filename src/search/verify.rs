@@ -9,8 +9,8 @@ use std::sync::Arc;
 /// Looks at whole, unsealed resources.
 #[derive(Clone)]
 pub struct Verifier {
-    definitions: Arc<Definitions>,
-    base: Arc<str>,
+    pub(super) definitions: Arc<Definitions>,
+    pub(super) base: Arc<str>,
 }
 
 impl Verifier {

@@ -93,11 +93,38 @@ pub fn quantity(resource_type: ResourceType) -> Option<&'static str> {
     (resource_type.name() == "Observation").then_some("value-quantity")
 }
 
+/// Whether a chain finds resources of the type by the column `reference`, in an index of its own. A Patient is
+/// found by `patient`; and where there are very many resources that little refers to, an index of random
+/// numbers would cost every write too much: those have their reference among their keys.
+pub(super) fn is_target(resource_type: ResourceType) -> bool {
+    !matches!(
+        resource_type.name(),
+        "AllergyIntolerance"
+            | "AuditEvent"
+            | "Binary"
+            | "Claim"
+            | "ClaimResponse"
+            | "Communication"
+            | "DiagnosticReport"
+            | "DocumentReference"
+            | "ExplanationOfBenefit"
+            | "Immunization"
+            | "MedicationAdministration"
+            | "MedicationDispense"
+            | "MedicationStatement"
+            | "Observation"
+            | "Patient"
+            | "Provenance"
+            | "QuestionnaireResponse"
+    )
+}
+
 /// What the template needs to know of the type.
 pub(super) fn shape(resource_type: ResourceType) -> Shape {
     Shape {
         has_date: date(resource_type).is_some(),
         has_code: code(resource_type).is_some(),
         has_quantity: quantity(resource_type).is_some(),
+        is_target: is_target(resource_type),
     }
 }

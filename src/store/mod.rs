@@ -57,6 +57,7 @@ use crate::store::connection::{Pooled, Pools, Settings};
 use crate::store::error::{Retry, StoreError, retry};
 use crate::store::revocations::RevocationNews;
 use crate::store::row_ids::RowIds;
+use crate::store::search::estimate::Estimates;
 use crate::store::signing_keys::SigningKeyCache;
 use crate::store::sql::Sql;
 use crate::store::tables::Tables;
@@ -80,6 +81,7 @@ struct Shared {
     audit_writers: AuditWriters,
     revocations: RevocationNews,
     signing_keys: SigningKeyCache,
+    estimates: Estimates,
     /// Where work goes on that must not end with a request.
     runtime: Handle,
 }
@@ -98,6 +100,7 @@ impl Store {
             audit_writers: AuditWriters::default(),
             revocations: RevocationNews::default(),
             signing_keys: SigningKeyCache::default(),
+            estimates: Estimates::default(),
             runtime: Handle::current(),
         };
         Store { shared: Arc::new(shared) }
@@ -191,6 +194,10 @@ impl Store {
 
     fn audit_writers(&self) -> &AuditWriters {
         &self.shared.audit_writers
+    }
+
+    fn estimates(&self) -> &Estimates {
+        &self.shared.estimates
     }
 
     fn now(&self) -> i64 {

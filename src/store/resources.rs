@@ -120,6 +120,7 @@ impl Stored {
 }
 
 /// A version as its row has it, still sealed.
+#[derive(Clone)]
 pub(super) struct Sealed {
     pub(super) resource_type: ResourceType,
     pub(super) id: ResourceId,

@@ -7,10 +7,19 @@
 //!   in `keys` under a second hash ([`further_code`]), so that a question driven by the column can add those
 //!   rows, which are few.
 //! * `quantity_low`, `quantity_high`, `unit`: the value in its canonical unit, and the unit's hash;
-//!   `number_low`, `number_high`: the bare number as it stands.
+//!   `number_low`, `number_high`: the bare number as it stands. R4 allows one value, so there is one unit.
 //! * `patient`: the patient, if there is one alone. Where there are several, all stand in `keys`.
 //!
+//! * `reference`: the resource's own reference, hashed.
+//!
 //! The other dates and numbers are rows of `_dates` and `_numbers`, under the hash of parameter and unit.
+//!
+//! # Decision 2026-11-24
+//! The key of a reference is the hash of its target, exclusive-or a salt of type and parameter. So SQL can make
+//! the keys of whatever refers to a row from its column `reference`, and a chain is a join. With a hash of its
+//! own for each parameter, every chain would have to bring its inner matches to the server first: a second
+//! round trip, and a limit on their number. Whoever holds the database alone can thereby tell which resource
+//! refers to which, but not what they are; the skeletons of bodies show that anyway, unless all is sealed.
 
 use crate::crypto::blind::BlindKeys;
 use crate::crypto::key_ring::TenantKeys;
@@ -21,6 +30,7 @@ use crate::store::hot;
 /// What a row holds so that it can be found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Entries {
+    pub(super) reference: i64,
     pub(super) patient: Option<i64>,
     pub(super) date: Option<(i64, i64)>,
     pub(super) code: Option<i64>,
@@ -41,8 +51,34 @@ pub(super) struct Posting<T> {
 }
 
 /// The hash of an equality key.
-pub(super) fn key(blind: &BlindKeys, resource_type: ResourceType, key: &Key) -> i64 {
-    blind.key(resource_type.name(), &key.parameter, key.kind.name(), &key.value)
+pub(super) fn key(keys: &TenantKeys, blind: &BlindKeys, resource_type: ResourceType, key: &Key) -> i64 {
+    match referred(key) {
+        Some((target, id)) => reference(keys, target, id) ^ salt(blind, resource_type, &key.parameter),
+        None => blind.key(resource_type.name(), &key.parameter, key.kind.name(), &key.value),
+    }
+}
+
+/// The hash of a resource's own reference: the column `reference`.
+pub(super) fn reference(keys: &TenantKeys, resource_type: ResourceType, id: &str) -> i64 {
+    if resource_type.name() == "Patient" {
+        return keys.subject_of_patient(id);
+    }
+    let hash = keys.name(resource_type.name(), id.as_bytes());
+    hash.first_chunk().map_or(0, |first| i64::from_be_bytes(*first))
+}
+
+/// What makes of the hash of a reference the key of that reference under a parameter.
+pub(super) fn salt(blind: &BlindKeys, resource_type: ResourceType, parameter: &str) -> i64 {
+    blind.key(resource_type.name(), parameter, KeyKind::Reference.name(), "")
+}
+
+/// The type and id of a key that is a reference to no particular version.
+fn referred(key: &Key) -> Option<(ResourceType, &str)> {
+    if key.kind != KeyKind::Reference {
+        return None;
+    }
+    let (name, id) = key.value.split_once('/')?;
+    (!id.contains('/')).then_some((ResourceType::parse(name)?, id))
 }
 
 /// The second hash of a clinical code that is not the first coding.
@@ -71,14 +107,23 @@ pub(super) fn patient(keys: &TenantKeys, patient: &ResourceId) -> i64 {
 }
 
 /// What the row of that resource holds.
-pub(super) fn entries(keys: &TenantKeys, resource_type: ResourceType, index: &Index) -> Entries {
-    let mut entries = Entries::default();
+pub(super) fn entries(
+    keys: &TenantKeys,
+    resource_type: ResourceType,
+    id: &ResourceId,
+    index: &Index,
+) -> Entries {
+    let mut entries =
+        Entries { reference: reference(keys, resource_type, id.as_str()), ..Entries::default() };
+    if !hot::is_target(resource_type) && resource_type.name() != "Patient" {
+        entries.keys.push(entries.reference);
+    }
     match index.patients.as_slice() {
         [only] => entries.patient = Some(patient(keys, only)),
         several => entries.keys.extend(several.iter().map(|it| patient(keys, it))),
     }
     let Some(blind) = keys.blind().first() else { return entries };
-    add_keys(&mut entries, blind, resource_type, index);
+    add_keys(&mut entries, keys, blind, resource_type, index);
     add_dates(&mut entries, blind, resource_type, &index.dates);
     add_numbers(&mut entries, blind, resource_type, &index.numbers);
     // In one order, so that an update that changes nothing here writes nothing here.
@@ -89,7 +134,13 @@ pub(super) fn entries(keys: &TenantKeys, resource_type: ResourceType, index: &In
     entries
 }
 
-fn add_keys(entries: &mut Entries, blind: &BlindKeys, resource_type: ResourceType, index: &Index) {
+fn add_keys(
+    entries: &mut Entries,
+    keys: &TenantKeys,
+    blind: &BlindKeys,
+    resource_type: ResourceType,
+    index: &Index,
+) {
     entries.keys.reserve_exact(index.keys.len());
     let clinical = hot::code(resource_type);
     for group in index.keys.chunk_by(|one, other| one.parameter == other.parameter) {
@@ -97,7 +148,10 @@ fn add_keys(entries: &mut Entries, blind: &BlindKeys, resource_type: ResourceTyp
         let hashes = blind.parameter(resource_type.name(), parameter);
         let is_clinical = clinical == Some(&**parameter);
         for it in group {
-            let hash = hashes.key(it.kind.name(), &it.value);
+            let hash = match referred(it) {
+                Some((target, id)) => reference(keys, target, id) ^ hashes.key(KeyKind::Reference.name(), ""),
+                None => hashes.key(it.kind.name(), &it.value),
+            };
             entries.keys.push(hash);
             if !is_clinical || it.kind != KeyKind::Token {
                 continue;
@@ -142,7 +196,10 @@ fn add_numbers(
                 entries.quantity = Some((it.low, it.high));
                 entries.unit = Some(unit(blind, resource_type, &it.parameter, canonical));
             }
-            (None, true) if entries.number.is_none() => entries.number = Some((it.low, it.high)),
+            (None, true) => {
+                let (low, high) = entries.number.unwrap_or((it.low, it.high));
+                entries.number = Some((low.min(it.low), high.max(it.high)));
+            }
             _ => {
                 let key = posting(blind, resource_type, &it.parameter, it.unit.as_deref());
                 entries.numbers.push(Posting { key, low: it.low, high: it.high });

@@ -16,6 +16,8 @@ pub(super) struct Shape {
     pub(super) has_code: bool,
     /// It has one value with a unit.
     pub(super) has_quantity: bool,
+    /// Others refer to it, and it is not among the most frequent: see [`hot::is_target`].
+    pub(super) is_target: bool,
 }
 
 /// The types whose tables are known to be there.
@@ -43,11 +45,12 @@ impl Tables {
             return Ok(());
         }
         let shape = hot::shape(resource_type);
-        Sql::new("select create_resource_table($1, $2, $3, $4)")
+        Sql::new("select create_resource_table($1, $2, $3, $4, $5)")
             .with(resource_type.name())
             .with(shape.has_date)
             .with(shape.has_code)
             .with(shape.has_quantity)
+            .with(shape.is_target)
             .uncached()
             .execute(connection)
             .await?;

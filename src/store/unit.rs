@@ -136,6 +136,11 @@ impl Unit {
         Ok(task.await.map_err(|_| StoreError::broken("a rollback ended before its end"))??)
     }
 
+    /// The store that it is a unit of.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The connection that holds the transaction.
     pub(super) fn connection(&self) -> Result<&Pooled, StoreError> {
         self.connection.as_ref().ok_or(StoreError::broken("the unit has ended"))

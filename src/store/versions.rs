@@ -21,6 +21,7 @@ use crate::store::sql::Sql;
 use crate::store::tables::table;
 use crate::store::{logical_id, narrowing};
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, SmallInt, Text, Uuid as SqlUuid};
+use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
 
 /// Which versions are asked for.
@@ -127,7 +128,9 @@ impl Store {
         filter: &HistoryFilter,
         classes: SealClasses,
     ) -> Result<HistoryPage, StoreError> {
-        let used = self.types_with_changes(tenant).await?;
+        let connection = self.connection(tenant).await?;
+        let used = self.types_with_changes(&connection, tenant).await?;
+        drop(connection);
         let mut rows: Vec<(ResourceType, Columns)> = Vec::new();
         let keys = self.tenant_keys(tenant).await?;
         let mut questions = Vec::new();
@@ -158,14 +161,18 @@ impl Store {
     }
 
     /// The types of which something was ever stored.
-    async fn types_with_changes(&self, tenant: TenantId) -> Result<Vec<ResourceType>, StoreError> {
+    pub(super) async fn types_with_changes(
+        &self,
+        connection: &AsyncPgConnection,
+        tenant: TenantId,
+    ) -> Result<Vec<ResourceType>, StoreError> {
         // One index probe per type that there is.
         let sql = Sql::new(
             "with recursive used as (select min(type) as type from changes where tenant = $1 \
              union all select (select min(type) from changes where tenant = $1 and type > used.type) \
              from used where used.type is not null) select type from used where type is not null",
         );
-        let rows = self.ask::<(SmallInt,), (i16,)>(tenant, &[], &sql.with(tenant.0)).await?;
+        let rows = sql.with(tenant.0).rows::<(SmallInt,), (i16,)>(connection).await?;
         Ok(rows.into_iter().filter_map(|(code,)| ResourceType::from_code(code)).collect())
     }
 

@@ -152,7 +152,7 @@ impl Store {
             expected: deed.expected,
             updated: deed.last_updated,
             deed: deed.kind.code(),
-            entries: search_index::entries(keys, deed.resource_type, &deed.index),
+            entries: search_index::entries(keys, deed.resource_type, &deed.id, &deed.index),
             body,
         })
     }

@@ -54,8 +54,8 @@ fn create_or_change(tenant: TenantId, rows: &[&Row]) -> Sql {
     let mut sql = Sql::new("with n as materialized (select * from unnest(");
     push_arrays(&mut sql, rows);
     sql.push(
-        ") as n (place, rid, updated, patient, date_low, date_high, code, quantity_low, quantity_high, unit, \
-         number_low, number_high, id, version, expected, deed, id_text, first, last, body)), ",
+        ") as n (place, rid, reference, updated, patient, date_low, date_high, code, quantity_low, quantity_high, \
+         unit, number_low, number_high, id, version, expected, deed, id_text, first, last, body)), ",
     );
     let tenant_place = sql.value(tenant.0);
     let keys = sql.value(rows.iter().flat_map(|row| row.entries.keys.iter().copied()).collect::<Vec<i64>>());
@@ -81,9 +81,10 @@ fn push_arrays(sql: &mut Sql, rows: &[&Row]) {
     }
     let (first, last) = slices(rows.iter().map(|row| row.entries.keys.len()));
     let places = 0..i32::try_from(rows.len()).unwrap_or(i32::MAX);
-    let arrays: [(Value, &str); 20] = [
+    let arrays: [(Value, &str); 21] = [
         (places.collect::<Vec<i32>>().into(), "int"),
         (list(rows, |row| row.rid).into(), "bigint"),
+        (list(rows, |row| row.entries.reference).into(), "bigint"),
         (list(rows, |row| row.updated).into(), "bigint"),
         (list(rows, |row| row.entries.patient).into(), "bigint"),
         (list(rows, |row| row.entries.date.map(|it| it.0)).into(), "bigint"),
@@ -114,9 +115,9 @@ fn push_arrays(sql: &mut Sql, rows: &[&Row]) {
 /// Arrays of arrays must be rectangular, so all keys stand in one, and each row takes its slice.
 fn push_create(sql: &mut Sql, table: &str, tenant: usize, keys: usize) {
     sql.push("main as (insert into ").push(table).push(
-        " (rid, updated, patient, date_low, date_high, code, quantity_low, quantity_high, unit, number_low, \
-         number_high, id, tenant, version, deed, id_text, keys, body) select rid, updated, patient, date_low, \
-         date_high, code, quantity_low, quantity_high, unit, number_low, number_high, id, ",
+        " (rid, reference, updated, patient, date_low, date_high, code, quantity_low, quantity_high, unit, \
+         number_low, number_high, id, tenant, version, deed, id_text, keys, body) select rid, reference, \
+         updated, patient, date_low, date_high, code, quantity_low, quantity_high, unit, number_low, number_high, id, ",
     );
     sql.place(tenant).push("::int, version, deed, id_text, (").place(keys);
     sql.push("::bigint[])[first:last], body from n order by place returning rid, id)");

@@ -37,10 +37,10 @@ pub(super) fn sql(tenant: TenantId, row: &Row, audit: &[SealedRow]) -> Sql {
 
 fn push_insert(sql: &mut Sql, table: &str, tenant: TenantId, row: &Row) {
     sql.push("main as (insert into ").push(table).push(
-        " (rid, updated, patient, date_low, date_high, code, quantity_low, quantity_high, unit, number_low, \
-         number_high, id, tenant, version, deed, id_text, keys, body) values (",
+        " (rid, reference, updated, patient, date_low, date_high, code, quantity_low, quantity_high, unit, \
+         number_low, number_high, id, tenant, version, deed, id_text, keys, body) values (",
     );
-    sql.bind(row.rid);
+    sql.bind(row.rid).push(", ").bind(row.entries.reference);
     for value in columns(row) {
         sql.push(", ").bind(value);
     }

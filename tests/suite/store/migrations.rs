@@ -12,7 +12,7 @@ async fn every_step_goes_up_and_down() {
     assert!(applied >= 5);
     assert_eq!(migrate(&database.settings, NOW).await.unwrap(), 0);
     let client = database.superuser().await;
-    client.batch_execute("select create_resource_table('Group', true, true, true)").await.unwrap();
+    client.batch_execute("select create_resource_table('Group', true, true, true, true)").await.unwrap();
     assert_eq!(revert_all(&database.settings).await.unwrap(), applied);
     let left = client
         .query("select tablename from pg_tables where schemaname in ('public', 'resource')", &[])

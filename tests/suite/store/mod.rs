@@ -5,6 +5,7 @@ mod audit_log;
 mod faults;
 mod migrations;
 mod sealing;
+mod search;
 mod unit;
 mod versions;
 mod write;
