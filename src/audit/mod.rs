@@ -1,5 +1,16 @@
 //! What happened: the events of the trail, their chain, and how they are shown.
 //!
 //! <https://profiles.ihe.net/ITI/BALP/>
+//!
+//! Reading order: the kinds of events (`event`), how they are chained and signed (`chain`) and checked
+//! (`verify`, `live`, `export`), and whether the trail is well (`health`).
 
 pub mod event;
+
+pub mod chain;
+pub mod checkpoint;
+pub mod export;
+pub mod live;
+pub mod verify;
+
+pub mod health;

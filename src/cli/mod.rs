@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "the command line is what prints")]
 
+mod audit;
 mod definitions;
 mod demo;
 mod dev;
@@ -45,6 +46,9 @@ enum Command {
     /// Makes and shows keys
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Proves that the trail is whole, and exports it
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Makes the facts that come with the program, from official packages
     #[command(subcommand, hide = true)]
     Definitions(definitions::Command),
@@ -91,6 +95,7 @@ async fn execute(arguments: Arguments) -> Result<()> {
         Command::Serve => serve::run(config).await,
         Command::Migrate => migrate::run(&config).await,
         Command::Keys(command) => keys::run(&config, &command),
+        Command::Audit(command) => audit::run(&config, &command).await,
         Command::Definitions(command) => definitions::run(&command),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Load(arguments) => load::run(&config, arguments).await,

@@ -112,8 +112,7 @@ impl Cluster {
 
     /// The address of a database in the cluster.
     pub(super) fn url(&self, role: &str, database: &str) -> String {
-        let socket: String = self.socket.as_os_str().as_encoded_bytes().iter().map(percent).collect();
-        format!("postgresql://{role}@{socket}:5432/{database}")
+        url(&self.socket, role, database)
     }
 
     /// Makes our database, if it is not there.
@@ -131,6 +130,12 @@ impl Cluster {
         let _ = connection.await;
         Ok(())
     }
+}
+
+/// The address of a database behind the socket in that folder.
+pub(super) fn url(socket: &Path, role: &str, database: &str) -> String {
+    let socket: String = socket.as_os_str().as_encoded_bytes().iter().map(percent).collect();
+    format!("postgresql://{role}@{socket}:5432/{database}")
 }
 
 /// A byte of a path as it stands in the host part of an address.

@@ -34,6 +34,13 @@ pub struct EmbeddedPostgres {
     _lock: std::fs::File,
 }
 
+/// The address of the database of a dev mode that runs on that folder, in another process.
+#[must_use]
+pub fn running(data: &Path) -> Option<String> {
+    let socket = folder::socket_folder(data);
+    socket.join(".s.PGSQL.5432").exists().then(|| cluster::url(&socket, OWNER_ROLE, DATABASE))
+}
+
 impl EmbeddedPostgres {
     /// Starts PostgreSQL on the cluster under `data`, creating it when there is none.
     ///

@@ -15,6 +15,7 @@ use crate::store::sql::Sql;
 use diesel::result::Error as DieselError;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, SmallInt, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// A SHA-256 hash.
@@ -22,6 +23,9 @@ pub type Hash = [u8; 32];
 
 /// How far back an event may lie that is in no link yet, in microseconds.
 pub const LOOK_BACK: i64 = 5 * 60 * 1_000_000;
+
+/// About how many events are read at a time.
+const STRETCH: i64 = 10_000;
 
 /// Where the chain ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -37,12 +41,19 @@ pub struct Head {
 pub struct ChainedEvent {
     /// Its id.
     pub id: i64,
-    /// When it was recorded, in microseconds since 1970.
-    pub recorded: i64,
     /// Every column, each counted: what is hashed. Nothing if the event is not there any more.
     pub canonical: Option<Vec<u8>>,
     /// The hash that the chain holds for it.
     pub hash: Hash,
+}
+
+/// A link: the events of one go of the sealer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Link {
+    /// The place of its first event, from 1.
+    pub first: i64,
+    /// Its events, in order.
+    pub events: Vec<ChainedEvent>,
 }
 
 /// Some signed state of the chain.
@@ -92,47 +103,96 @@ impl Store {
         Ok(head(&rows))
     }
 
-    /// A stretch of the chain, in its order: the link that holds that place (from 1), whole.
+    /// The links of the chain that begin after that place, in order, each whole with its events: so many that
+    /// they hold about [`STRETCH`] events, and at least one if there is one.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn chained_events(
-        &self,
-        tenant: TenantId,
-        place: i64,
-    ) -> Result<Vec<ChainedEvent>, StoreError> {
+    pub async fn chain_links(&self, tenant: TenantId, after: i64) -> Result<Vec<Link>, StoreError> {
         let sql = Sql::new(
-            "select events, hashes from audit_chain where tenant = $1 and first <= $2 \
-             and first + cardinality(events) > $2 order by first desc limit 1",
+            "select first, events, hashes from (select first, events, hashes, \
+             sum(cardinality(events)) over (order by first) - cardinality(events) as before \
+             from (select first, events, hashes from audit_chain where tenant = $1 and first > $2 \
+             order by first limit 500) as links) as stretch where before < $3 order by first",
         );
-        let mut links: Vec<(Vec<i64>, Vec<u8>)> =
-            self.ask::<(Array<BigInt>, Binary), _>(tenant, &[], &sql.with(tenant.0).with(place)).await?;
-        let Some((ids, hashes)) = links.pop() else { return Ok(Vec::new()) };
+        type Row = (i64, Vec<i64>, Vec<u8>);
+        let sql = sql.with(tenant.0).with(after).with(STRETCH);
+        let links: Vec<Row> = self.ask::<(BigInt, Array<BigInt>, Binary), _>(tenant, &[], &sql).await?;
+        let ids: Vec<i64> = links.iter().flat_map(|(_, ids, _)| ids.iter().copied()).collect();
         let mut sql = Sql::new(COLUMNS);
-        sql.push(" where tenant = ").bind(tenant.0).push(" and id = any(").bind(ids.clone()).push(")");
+        sql.push(" where tenant = ").bind(tenant.0).push(" and id = any(").bind(ids).push(")");
         let rows = self.ask::<Types, Columns>(tenant, &[], &sql).await?;
-        let events = rows.into_iter().map(|row| (row.0.0, row));
-        let mut events: std::collections::HashMap<i64, Columns> = events.collect();
-        let (hashes, _) = hashes.as_chunks::<32>();
-        let link = ids.into_iter().zip(hashes).map(|(id, hash)| {
-            let row = events.remove(&id);
-            let recorded = row.as_ref().map_or(0, |row| row.0.1);
-            ChainedEvent { id, recorded, canonical: row.map(|row| canonical(tenant, &row)), hash: *hash }
-        });
-        Ok(link.collect())
+        let events: HashMap<i64, Columns> = rows.into_iter().map(|row| (row.0.0, row)).collect();
+        let link = |(first, ids, hashes): Row| {
+            let (hashes, _) = hashes.as_chunks::<32>();
+            let event = |(id, hash): (i64, &Hash)| ChainedEvent {
+                id,
+                canonical: events.get(&id).map(|row| canonical(tenant, row)),
+                hash: *hash,
+            };
+            Link { first, events: ids.into_iter().zip(hashes).map(event).collect() }
+        };
+        Ok(links.into_iter().map(link).collect())
     }
 
-    /// How many events stand in no link: the youngest of those that the chain covers have had time to.
+    /// The ids of the events above one id and up to another, in order, as many as that at most: whether they
+    /// are chained or not.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn unchained_audit(&self, tenant: TenantId) -> Result<i64, StoreError> {
+    pub async fn audit_ids(
+        &self,
+        tenant: TenantId,
+        above: i64,
+        to: i64,
+        count: u32,
+    ) -> Result<Vec<i64>, StoreError> {
         let sql = Sql::new(
-            "select count(*) from audit_events as e where tenant = $1 and not exists \
-             (select from audit_chain as c cross join unnest(c.events) as it where c.tenant = $1 and it = e.id)",
+            "select id from audit_events where tenant = $1 and id > $2 and id <= $3 order by id limit $4",
         );
-        let rows: Vec<(i64,)> = self.ask::<(BigInt,), _>(tenant, &[], &sql.with(tenant.0).uncached()).await?;
-        Ok(rows.first().map_or(0, |(count,)| *count))
+        let sql = sql.with(tenant.0).with(above).with(to).with(i64::from(count));
+        let rows: Vec<(i64,)> = self.ask::<(BigInt,), _>(tenant, &[], &sql).await?;
+        Ok(rows.into_iter().map(|(id,)| id).collect())
+    }
+
+    /// The hash of the event at that place of the chain (from 1), if it reaches so far.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn chain_hash(&self, tenant: TenantId, place: i64) -> Result<Option<Hash>, StoreError> {
+        let sql = Sql::new(
+            "select substring(hashes from (32 * ($2 - first) + 1)::int for 32) from audit_chain \
+             where tenant = $1 and first <= $2 order by first desc limit 1",
+        );
+        let rows: Vec<(Vec<u8>,)> =
+            self.ask::<(Binary,), _>(tenant, &[], &sql.with(tenant.0).with(place)).await?;
+        Ok(rows.into_iter().next().and_then(|(hash,)| hash.try_into().ok()))
+    }
+
+    /// When the oldest event was recorded that is younger than the chain: how far the sealer is behind.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn oldest_unchained(&self, tenant: TenantId) -> Result<Option<i64>, StoreError> {
+        let sql = Sql::new(
+            "select recorded from audit_events where tenant = $1 \
+             and id > (select coalesce(max(youngest), 0) from audit_chain where tenant = $1) order by id limit 1",
+        );
+        let rows: Vec<(i64,)> = self.ask::<(BigInt,), _>(tenant, &[], &sql.with(tenant.0)).await?;
+        Ok(rows.first().map(|(recorded,)| *recorded))
+    }
+
+    /// Whether the database would take an event now.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn takes_audit(&self, tenant: TenantId) -> Result<bool, StoreError> {
+        let sql = Sql::new(
+            "select has_table_privilege('audit_events', 'insert') and not pg_is_in_recovery() \
+             and current_setting('transaction_read_only') = 'off'",
+        );
+        let rows: Vec<(bool,)> = sql.rows::<(Bool,), _>(&*self.upkeep(tenant).await?).await?;
+        Ok(rows == [(true,)])
     }
 
     /// Keeps a signed checkpoint. One that is there already is left alone.
@@ -159,12 +219,25 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn checkpoints(&self, tenant: TenantId) -> Result<Vec<Checkpoint>, StoreError> {
-        type CheckpointTypes = (BigInt, BigInt, Binary, Text, Binary);
-        let sql = Sql::new(
-            "select count, signed, head, key_id, signature from audit_checkpoints where tenant = $1 order by count",
-        );
+        let mut sql = Sql::new(CHECKPOINTS);
+        sql.bind(tenant.0).push(" order by count");
+        self.checkpoints_of(tenant, &sql).await
+    }
+
+    /// The checkpoint that covers the most.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn last_checkpoint(&self, tenant: TenantId) -> Result<Option<Checkpoint>, StoreError> {
+        let mut sql = Sql::new(CHECKPOINTS);
+        sql.bind(tenant.0).push(" order by count desc limit 1");
+        Ok(self.checkpoints_of(tenant, &sql).await?.pop())
+    }
+
+    async fn checkpoints_of(&self, tenant: TenantId, sql: &Sql) -> Result<Vec<Checkpoint>, StoreError> {
+        type Types = (BigInt, BigInt, Binary, Text, Binary);
         type Row = (i64, i64, Vec<u8>, String, Vec<u8>);
-        let rows: Vec<Row> = self.ask::<CheckpointTypes, _>(tenant, &[], &sql.with(tenant.0)).await?;
+        let rows: Vec<Row> = self.ask::<Types, _>(tenant, &[], sql).await?;
         let checkpoint = |(count, signed, hash, key_id, signature): Row| {
             let hash = hash.try_into().unwrap_or_default();
             Checkpoint { head: Head { count, hash }, signed, key_id, signature }
@@ -173,6 +246,8 @@ impl Store {
     }
 }
 
+const CHECKPOINTS: &str =
+    "select count, signed, head, key_id, signature from audit_checkpoints where tenant = ";
 const COLUMNS: &str = "select id, recorded, kind, outcome, action::text, request, agent, client, purpose, rule, \
      network, patients, entities, detail from audit_events";
 

@@ -54,7 +54,8 @@ pub(super) enum Retry {
 
 impl StoreError {
     /// A condition that must not happen, in one clause.
-    pub(super) fn broken(clause: &'static str) -> StoreError {
+    #[must_use]
+    pub fn broken(clause: &'static str) -> StoreError {
         StoreError::Broken(clause.into())
     }
 

@@ -10,6 +10,7 @@
 )]
 
 mod architecture;
+mod audit;
 mod load;
 mod official;
 mod store;

@@ -27,6 +27,9 @@ pub(super) const TOKEN_KEY: &str = "keys/token-key.pem";
 /// The key that wraps all others.
 pub(super) const ROOT_KEY: &str = "keys/root.key";
 
+/// The key that signs checkpoints of the trail.
+pub(super) const CHECKPOINT_KEY: &str = "keys/checkpoint-key.pem";
+
 pub(super) async fn run(mut config: Config, with_demo: bool) -> Result<()> {
     super::refuse(config.dev_complaints())?;
     telemetry::start(&config.log).map_err(|error| anyhow!(error))?;
@@ -75,7 +78,7 @@ fn prepare(config: &mut Config, data: &Path) -> Result<()> {
     let root = data.join(ROOT_KEY);
     RootKeyProvider::File(root.clone()).root_keys().context("the root key cannot be used")?;
     config.keys.root_key_file = Some(root);
-    let checkpoint = keys.join("checkpoint-key.pem");
+    let checkpoint = data.join(CHECKPOINT_KEY);
     CheckpointKey::read_or_create(&checkpoint).context("the checkpoint key cannot be used")?;
     config.keys.checkpoint_key_file = Some(checkpoint);
     let token = TokenKey::read_or_create(&data.join(TOKEN_KEY)).context("the token key cannot be used")?;

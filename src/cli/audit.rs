@@ -1,0 +1,155 @@
+//! `vesta audit`: proves that the trail is whole, here or in an export.
+//!
+//! It needs to read the trail and nothing more: no key that seals. An export is checked without a database.
+//! What is wrong ends with a failure, so that a script notices.
+
+use super::migrate;
+use crate::audit::verify::Report;
+use crate::audit::{checkpoint, export, live};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::crypto::key_file;
+use crate::crypto::key_ring::{KeyRing, RootKeys, new_root_key};
+use crate::crypto::sign::{CheckpointKey, CheckpointPublicKey};
+use crate::embedded_postgres;
+use crate::fhir::id::TenantId;
+use crate::store::Store;
+use crate::store::audit_chain::Checkpoint;
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+use std::fs::File;
+use std::io::{BufReader, BufWriter};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What to do about the trail.
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Checks that no event was altered, deleted, reordered, inserted or cut off
+    Verify(Verify),
+    /// Writes the trail to a file that can be checked anywhere
+    Export {
+        /// The file, which must not exist yet
+        file: PathBuf,
+        /// Whose trail
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        tenant: i32,
+    },
+}
+
+/// What to check, and against what.
+#[derive(Args, Debug)]
+pub(super) struct Verify {
+    /// An export to check, instead of the database
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The public key of the checkpoints, PEM; more than one where it was changed. Default: that of
+    /// VESTA_CHECKPOINT_KEY_FILE
+    #[arg(long = "key", value_name = "FILE")]
+    keys: Vec<PathBuf>,
+    /// Checkpoints that were kept elsewhere, such as an older export
+    #[arg(long = "witness", value_name = "FILE")]
+    witnesses: Vec<PathBuf>,
+    /// Whose trail
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    tenant: i32,
+}
+
+pub(super) async fn run(config: &Config, command: &Command) -> Result<()> {
+    match command {
+        Command::Verify(arguments) => verify(config, arguments).await,
+        Command::Export { file, tenant } => write(config, file, TenantId(*tenant)).await,
+    }
+}
+
+async fn verify(config: &Config, arguments: &Verify) -> Result<()> {
+    let keys = public_keys(config, &arguments.keys)?;
+    let mut witnesses: Vec<Checkpoint> = Vec::new();
+    for file in &arguments.witnesses {
+        witnesses.extend(export::checkpoints(open(file)?)?);
+    }
+    let started = Instant::now();
+    let report = match &arguments.file {
+        Some(file) => export::verify(|| open(file).map_err(std::io::Error::other), &keys, witnesses)?,
+        None => {
+            let now = Clock::system().now_microseconds();
+            live::verify(&store(config)?, TenantId(arguments.tenant), &keys, witnesses, now).await?
+        }
+    };
+    print(&report, started.elapsed());
+    match report.faults.first() {
+        None => Ok(()),
+        Some(first) => bail!("the trail is not whole, {} faults; the first: {first}", report.fault_count),
+    }
+}
+
+fn print(report: &Report, took: Duration) {
+    let head = report.head;
+    println!("events       {} chained, {} waiting for the chain", head.count, report.waiting);
+    println!("head         {}", checkpoint::hex(&head.hash));
+    println!("checkpoints  {} agree; they cover {} events", report.checkpoints, report.signed);
+    println!("took         {:.1} s", took.as_secs_f64());
+    for fault in &report.faults {
+        println!("fault        {fault}");
+    }
+    let unsigned = head.count - report.signed + report.waiting;
+    if report.is_sound() && unsigned > 0 {
+        println!("not proved   the last {unsigned} events are not signed yet: they could be cut off unseen");
+    }
+    if report.is_sound() {
+        println!(
+            "not proved   that no newer checkpoint was taken away together with what it covers: compare with one \
+             that was kept elsewhere (--witness)"
+        );
+        println!("sound");
+    }
+}
+
+async fn write(config: &Config, file: &Path, tenant: TenantId) -> Result<()> {
+    let store = store(config)?;
+    let out = File::create_new(file).with_context(|| format!("cannot create {}", file.display()))?;
+    let now = Clock::system().now_microseconds();
+    let events = export::export(&store, tenant, now, &mut BufWriter::new(out)).await?;
+    println!("wrote {events} events to {}", file.display());
+    Ok(())
+}
+
+fn public_keys(config: &Config, files: &[PathBuf]) -> Result<Vec<CheckpointPublicKey>> {
+    let read = |file: &PathBuf| -> Result<CheckpointPublicKey> {
+        let text = std::fs::read_to_string(file);
+        let text = text.with_context(|| format!("cannot read the key {}", file.display()))?;
+        Ok(CheckpointPublicKey::from_pem(&text)?)
+    };
+    if !files.is_empty() {
+        return files.iter().map(read).collect();
+    }
+    let own = match &config.keys.checkpoint_key_file {
+        Some(file) => file.clone(),
+        None => config.data_folder().map_err(anyhow::Error::msg)?.join(super::dev::CHECKPOINT_KEY),
+    };
+    let text = key_file::read(&own)
+        .with_context(|| format!("cannot read the key {}: name the public key with --key", own.display()))?;
+    Ok(vec![CheckpointKey::from_pem(&text)?.public().clone()])
+}
+
+fn open(file: &Path) -> Result<BufReader<File>> {
+    Ok(BufReader::new(File::open(file).with_context(|| format!("cannot read {}", file.display()))?))
+}
+
+/// The database that the settings name, or that of a dev mode that runs. Its ring holds no key of ours: the
+/// trail is checked as it is stored.
+fn store(config: &Config) -> Result<Store> {
+    let mut database = config.database.clone();
+    if database.url.is_none() {
+        let data = config.data_folder().map_err(anyhow::Error::msg)?;
+        let Some(url) = embedded_postgres::running(&data) else {
+            bail!("VESTA_DATABASE_URL is missing, and no dev mode runs in {}", data.display());
+        };
+        database.url = Some(url.into());
+    }
+    let mut settings = migrate::settings(&database)?;
+    settings.statement_timeout = Duration::from_secs(300);
+    let ring = KeyRing::new(RootKeys::parse(&new_root_key())?, 1, Duration::from_secs(1));
+    Ok(Store::new(settings, Arc::new(ring), Clock::system()))
+}
