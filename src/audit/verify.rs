@@ -152,9 +152,8 @@ impl Check {
             self.find(Fault::Broken { expected, found: link.first });
         }
         // Places go on from what the link says: what is missing before it has been named.
-        let mut place = link.first;
         let floor = self.youngest.saturating_sub(ID_LOOK_BACK).max(self.compared);
-        for event in &link.events {
+        for (place, event) in (link.first..).zip(&link.events) {
             let id = event.id;
             match &event.canonical {
                 None => self.find(Fault::Missing { place, id }),
@@ -170,7 +169,6 @@ impl Check {
             self.before = event.hash;
             self.report.head = Head { count: place, hash: event.hash };
             self.meet_checkpoints();
-            place += 1;
         }
     }
 
