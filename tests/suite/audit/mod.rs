@@ -51,7 +51,7 @@ impl Trail {
             outcome: 0,
             agent: format!("Practitioner/{}", number % 7),
             client: Some("app".into()),
-            purpose: (number % 2 == 0).then(|| "TREAT".into()),
+            purpose: number.is_multiple_of(2).then(|| "TREAT".into()),
             rule: Some("scope user/*.rs".into()),
             request: Some(uuid::Uuid::from_u128(number as u128)),
             network: Some("127.0.0.1".into()),
@@ -62,7 +62,7 @@ impl Trail {
                 id: ResourceId::parse("alice").unwrap(),
                 version: Some(1),
             }],
-            detail: (number % 3 == 0).then(|| format!("name=secret{number}")),
+            detail: number.is_multiple_of(3).then(|| format!("name=secret{number}")),
         };
         self.store.append_audit(TENANT, (0..count).map(row).collect()).await.unwrap();
     }
