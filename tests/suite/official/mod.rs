@@ -2,3 +2,5 @@
 
 mod examples;
 mod fhirpath;
+mod patch;
+mod xml;
