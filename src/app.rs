@@ -1,13 +1,33 @@
 //! What is built once and shared by every request.
 
+use crate::access::principal::Principal;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Database, SealingLevel};
 use crate::conformance::definitions::Definitions;
-use crate::conformance::sealing::SealingPolicy;
+use crate::conformance::sealing::{Level, SealingPolicy};
+use crate::crypto::jwks::KeySet;
+use crate::crypto::key_file;
+use crate::crypto::key_ring::{KeyRing, RootKeyProvider};
+use crate::crypto::random;
 use crate::crypto::sign::CheckpointKey;
+use crate::fhir::id::TenantId;
+use crate::fhir::outcome::Outcome;
 use crate::search::verify::Verifier;
 use crate::store::Store;
+use crate::store::connection::Settings;
+use anyhow::{Context as _, Result, bail};
+use moka::sync::Cache;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How many patients' keys are kept unwrapped at most.
+const SUBJECTS: u64 = 100_000;
+/// How long an unwrapped key is kept: after that the key provider is asked again.
+const KEY_LEASE: Duration = Duration::from_secs(600);
+/// How many tokens that were found good are remembered.
+const TOKENS: u64 = 50_000;
 
 /// The server without its edge.
 pub struct App {
@@ -25,12 +45,100 @@ pub struct App {
     pub verifier: Verifier,
     /// The key that signs checkpoints of the trail.
     pub checkpoint_key: CheckpointKey,
+    /// The keys that access tokens are checked against.
+    pub token_keys: KeySet,
+    /// Access tokens whose signature was found good, by their SHA-256.
+    pub good_tokens: Cache<[u8; 32], Arc<GoodToken>>,
+}
+
+/// An access token whose signature was found good.
+#[derive(Clone, Debug)]
+pub struct GoodToken {
+    /// Who bears it.
+    pub principal: Principal,
+    /// When it ends, in seconds since 1970.
+    pub expires_seconds: i64,
 }
 
 impl App {
+    /// Builds the server that the settings describe. To be called within tokio's multi-thread runtime.
+    ///
+    /// # Errors
+    /// A key or key set is missing or cannot be used, or our own definitions are broken.
+    pub fn start(config: Config, clock: Clock) -> Result<App> {
+        let definitions = Definitions::embedded().context("the definitions are broken")?;
+        App::with_definitions(config, clock, Arc::new(definitions))
+    }
+
+    /// The same, with definitions that were loaded before.
+    ///
+    /// # Errors
+    /// As for [`App::start`].
+    pub fn with_definitions(config: Config, clock: Clock, definitions: Arc<Definitions>) -> Result<App> {
+        let root_key = required(&config.keys.root_key_file, "VESTA_ROOT_KEY_FILE")?;
+        let roots = RootKeyProvider::File(root_key).root_keys().context("the root key cannot be used")?;
+        let checkpoint = required(&config.keys.checkpoint_key_file, "VESTA_CHECKPOINT_KEY_FILE")?;
+        let checkpoint = key_file::read(&checkpoint).context("the checkpoint key cannot be read")?;
+        let token_keys = required(&config.tokens.key_set_file, "VESTA_TOKEN_KEY_SET")?;
+        let token_keys = key_file::read_public(&token_keys).context("the token key set cannot be read")?;
+        let level = match config.keys.sealing_level {
+            SealingLevel::Identity => Level::Identity,
+            SealingLevel::Clinical => Level::Clinical,
+            SealingLevel::Everything => Level::Everything,
+        };
+        let ring = Arc::new(KeyRing::new(roots, SUBJECTS, KEY_LEASE));
+        Ok(App {
+            sealing: SealingPolicy::embedded(&definitions.types, level)?,
+            store: Store::new(database_settings(&config.database)?, ring, clock.clone()),
+            verifier: Verifier::new(Arc::clone(&definitions), config.fhir_base()),
+            checkpoint_key: CheckpointKey::from_pem(&checkpoint)?,
+            token_keys: KeySet::parse(&token_keys).context("the token key set cannot be used")?,
+            good_tokens: Cache::new(TOKENS),
+            config: Arc::new(config),
+            clock,
+            definitions,
+        })
+    }
+
     /// The FHIR base, without a closing slash.
     #[must_use]
     pub fn fhir_base(&self) -> String {
         self.config.fhir_base()
     }
+
+    /// A new id, ordered by time.
+    #[must_use]
+    pub fn new_id(&self) -> Uuid {
+        random::id(self.clock.now_microseconds())
+    }
+
+    /// Whether requests can be answered now: the database is there.
+    ///
+    /// # Errors
+    /// They cannot.
+    pub async fn ready(&self) -> Result<(), Outcome> {
+        Ok(self.store.ping(TenantId::FIRST).await?)
+    }
+}
+
+/// How the store connects to that database.
+///
+/// # Errors
+/// No database is named, or the certificate authorities cannot be read.
+pub fn database_settings(database: &Database) -> Result<Settings> {
+    let Some(url) = database.url.as_ref().or(database.migration_url.as_ref()) else {
+        bail!("VESTA_DATABASE_URL is missing: the PostgreSQL database to use");
+    };
+    let mut settings = Settings::new(url.clone());
+    settings.max_connections = usize::try_from(database.connections)?;
+    settings.wait = Duration::from_secs(database.timeout_seconds.into());
+    if let Some(file) = &database.certificate_authorities {
+        let pem = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        settings.certificate_authorities = Some(pem);
+    }
+    Ok(settings)
+}
+
+fn required(file: &Option<PathBuf>, variable: &str) -> Result<PathBuf> {
+    file.clone().with_context(|| format!("{variable} is missing"))
 }

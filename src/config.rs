@@ -237,6 +237,26 @@ pub struct Limits {
     )]
     pub idle_seconds: u32,
 
+    /// How many requests one user may make in a minute; 0 for any number
+    #[arg(
+        long = "limit-user-requests-per-minute",
+        env = "VESTA_LIMIT_USER_REQUESTS_PER_MINUTE",
+        default_value_t = 100,
+        value_name = "N",
+        global = true
+    )]
+    pub user_requests_per_minute: u32,
+
+    /// How many requests one system, a client without a user, may make in a minute; 0 for any number
+    #[arg(
+        long = "limit-system-requests-per-minute",
+        env = "VESTA_LIMIT_SYSTEM_REQUESTS_PER_MINUTE",
+        default_value_t = 0,
+        value_name = "N",
+        global = true
+    )]
+    pub system_requests_per_minute: u32,
+
     /// How many connections are kept open at most
     #[arg(
         long = "limit-connections",
@@ -324,6 +344,8 @@ impl Default for Limits {
             body_bytes: 32 * 1024 * 1024,
             uri_bytes: 16 * 1024,
             idle_seconds: 10,
+            user_requests_per_minute: 100,
+            system_requests_per_minute: 0,
             open_connections: 20_000,
             shutdown_seconds: 20,
         }

@@ -16,5 +16,6 @@ pub mod http;
 pub mod interaction;
 pub mod load;
 pub mod search;
+pub mod smart;
 pub mod store;
 pub mod telemetry;

@@ -5,6 +5,7 @@
 //! library at `debug` prints statements and headers.
 
 use crate::config::{Log, LogFormat};
+use metrics::gauge;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
@@ -56,6 +57,27 @@ pub fn count() -> Option<PrometheusHandle> {
     let builder = builder.set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS).ok()?;
     builder.install_recorder().ok()
 }
+
+/// Counts what the process itself takes, as the operating system accounts for it.
+pub fn count_process() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = kilobytes.and_then(|it| it.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    if let Some(kilobytes) = kilobytes {
+        gauge!("process_resident_memory_bytes").set(kilobytes * 1024.0);
+    }
+    // proc(5): utime and stime are the 14th and 15th field, counted behind the name in parentheses.
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_ascii_whitespace()).into_iter().flatten();
+    let ticks: f64 = fields.skip(11).take(2).filter_map(|it| it.parse::<f64>().ok()).sum();
+    gauge!("process_cpu_seconds_total").set(ticks / TICKS_PER_SECOND);
+    if let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") {
+        gauge!("process_open_fds").set(f64::from(u32::try_from(descriptors.count()).unwrap_or(u32::MAX)));
+    }
+}
+
+/// Linux counts the time of processes in hundredths of a second on every platform that we run on.
+const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Says where a panic happened and no more: its message may hold a piece of a resource.
 pub fn hush_panics() {

@@ -1,13 +1,20 @@
 //! `vesta serve`: serves with what the settings name, and invents nothing.
 
-use super::ending::Ending;
+use super::ending::{Ending, Event};
+use crate::app::App;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::server::Server;
 use crate::http::tls::Certificate;
 use crate::telemetry;
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
+use std::net::TcpListener;
 use std::sync::Arc;
-use tracing::info;
+use std::time::Duration;
+use tracing::{error, info};
+
+/// How often what was counted is folded together, so that it does not grow while nobody reads it.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(config: Config) -> Result<()> {
     super::refuse(config.complaints())?;
@@ -18,17 +25,44 @@ pub(super) async fn run(config: Config) -> Result<()> {
 
 /// Serves until the program shall end.
 pub(super) async fn serve(config: Config, ending: &mut Ending) -> Result<()> {
-    let config = Arc::new(config);
     let certificate = match (&config.listener.tls_certificate, &config.listener.tls_key) {
         (Some(chain), Some(key)) if !config.listener.plain_http => {
             Some(Certificate::read(chain, key).map_err(|error| anyhow!(error))?)
         }
         _ => None,
     };
-    let server = Server::start(&config, certificate.as_ref())?;
-    println!("ready {}", config.fhir_base());
-    ending.asked().await;
+    let app = Arc::new(App::start(config, Clock::system())?);
+    app.ready().await.map_err(|outcome| match outcome.cause() {
+        Some(cause) => anyhow!("the database does not answer: {cause}"),
+        None => anyhow!("the database does not answer"),
+    })?;
+    let address = app.config.listener.listen;
+    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    let metrics = telemetry::count();
+    let upkeep = metrics.clone().map(|metrics| {
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(UPKEEP).await;
+                metrics.run_upkeep();
+            }
+        })
+    });
+    let server = Server::start(Arc::clone(&app), listener, certificate.as_ref(), metrics)?;
+    println!("ready {}", app.fhir_base());
+    loop {
+        match ending.next().await {
+            Event::End => break,
+            Event::Reload => match certificate.as_ref().map(|it| it.reload()) {
+                None => {}
+                Some(Ok(())) => info!("read the certificate again"),
+                Some(Err(reason)) => error!(reason, "the new certificate cannot be used, the old one stays"),
+            },
+        }
+    }
     info!("stopping");
     server.stop().await;
+    if let Some(upkeep) = upkeep {
+        upkeep.abort();
+    }
     Ok(())
 }

@@ -50,6 +50,14 @@ pub fn read(path: &Path) -> io::Result<SecretString> {
     Ok(SecretString::from(io::read_to_string(file)?))
 }
 
+/// Reads a file of public keys, which anybody may read.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read_public(path: &Path) -> io::Result<String> {
+    fs::read_to_string(path)
+}
+
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;

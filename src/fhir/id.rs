@@ -17,6 +17,11 @@ pub struct ResourceId(Box<str>);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TenantId(pub i32);
 
+impl TenantId {
+    /// The tenant of a server that has only one.
+    pub const FIRST: TenantId = TenantId(1);
+}
+
 impl ResourceType {
     /// The type of that name, spelled exactly so.
     #[must_use]

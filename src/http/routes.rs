@@ -1,23 +1,183 @@
 //! ENDPOINTS: everything the server answers to, on one page.
+//!
+//! A row is a method, a path, a guard and a function. The first path that fits is taken, so the special ones
+//! stand before the general ones. `HEAD` follows `GET`, `OPTIONS` is answered for every path, a path that
+//! fits with another method is 405, everything else 404. Nothing can be mounted without a row, and the tests
+//! walk the rows: see `README.md` for how to add one.
 
-use super::health;
-use crate::config::Config;
-use actix_web::{App, body::MessageBody, dev, web};
+use super::edge::{Call, Edge};
+use super::exchange;
+use super::respond::outcome::Refusal;
+use super::{binary, fhir, health};
+use crate::access::principal::Principal;
+use actix_web::http::Method;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::future::LocalBoxFuture;
 use std::sync::Arc;
 
-/// The application that every worker runs.
-pub(super) fn app(
-    config: &Arc<Config>,
-) -> App<
-    impl dev::ServiceFactory<
-        dev::ServiceRequest,
-        Config = (),
-        Response = dev::ServiceResponse<impl MessageBody + use<>>,
-        Error = actix_web::Error,
-        InitError = (),
-    > + use<>,
-> {
-    App::new()
-        .app_data(web::Data::from(Arc::clone(config)))
-        .route("/health/live", web::get().to(health::live))
+/// One endpoint.
+pub struct Endpoint {
+    /// The method.
+    pub method: &'static str,
+    /// The path, with its variable parts in braces: the template that logs and metrics name.
+    pub path: &'static str,
+    /// Who may come in.
+    pub guard: Guard,
+    pub(super) entry: Entry,
+}
+
+/// Who may come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Everybody.
+    Public,
+    /// The bearer of a valid access token.
+    Bearer,
+    /// Programs on this machine, and the bearer of the token for metrics.
+    Metrics,
+}
+
+/// What an endpoint makes of a call.
+pub(super) type Answering = LocalBoxFuture<'static, Result<HttpResponse, Refusal>>;
+
+/// The function of an endpoint: with or without a principal, as the guard says.
+#[derive(Clone, Copy)]
+pub(super) enum Entry {
+    Anybody(fn(Call) -> Answering),
+    Bearer(fn(Call, Principal) -> Answering),
+}
+
+/// Everything the server answers to.
+pub static ENDPOINTS: &[Endpoint] = &[
+    public("GET", "/health/live", |call| Box::pin(health::live(call))),
+    public("GET", "/health/ready", |call| Box::pin(health::ready(call))),
+    metrics("GET", "/metrics", |call| Box::pin(health::metrics(call))),
+    // https://hl7.org/fhir/R4/http.html#capabilities
+    public("GET", "/fhir/metadata", |call| Box::pin(fhir::capabilities(call))),
+    // The whole system
+    bearer("GET", "/fhir", |call, who| Box::pin(fhir::search(call, who))),
+    bearer("POST", "/fhir", |call, who| Box::pin(fhir::bundle(call, who))),
+    bearer("POST", "/fhir/_search", |call, who| Box::pin(fhir::search_by_post(call, who))),
+    bearer("GET", "/fhir/_history", |call, who| Box::pin(fhir::history(call, who))),
+    bearer("GET", "/fhir/${operation}", |call, who| Box::pin(fhir::operation(call, who))),
+    bearer("POST", "/fhir/${operation}", |call, who| Box::pin(fhir::operation_by_post(call, who))),
+    // https://hl7.org/fhir/R4/binary.html
+    bearer("POST", "/fhir/Binary", |call, who| Box::pin(binary::create(call, who))),
+    bearer("GET", "/fhir/Binary/{id}", |call, who| Box::pin(binary::read(call, who))),
+    bearer("PUT", "/fhir/Binary/{id}", |call, who| Box::pin(binary::update(call, who))),
+    bearer("PATCH", "/fhir/Binary/{id}", |call, who| Box::pin(fhir::patch(call, who))),
+    bearer("DELETE", "/fhir/Binary/{id}", |call, who| Box::pin(fhir::delete(call, who))),
+    bearer("GET", "/fhir/Binary/{id}/_history/{version}", |call, who| Box::pin(binary::vread(call, who))),
+    // A type
+    bearer("GET", "/fhir/{type}", |call, who| Box::pin(fhir::search(call, who))),
+    bearer("POST", "/fhir/{type}", |call, who| Box::pin(fhir::create(call, who))),
+    bearer("PUT", "/fhir/{type}", |call, who| Box::pin(fhir::conditional_update(call, who))),
+    bearer("PATCH", "/fhir/{type}", |call, who| Box::pin(fhir::conditional_patch(call, who))),
+    bearer("DELETE", "/fhir/{type}", |call, who| Box::pin(fhir::conditional_delete(call, who))),
+    bearer("POST", "/fhir/{type}/_search", |call, who| Box::pin(fhir::search_by_post(call, who))),
+    bearer("GET", "/fhir/{type}/_history", |call, who| Box::pin(fhir::history(call, who))),
+    bearer("GET", "/fhir/{type}/${operation}", |call, who| Box::pin(fhir::operation(call, who))),
+    bearer("POST", "/fhir/{type}/${operation}", |call, who| Box::pin(fhir::operation_by_post(call, who))),
+    // A resource
+    bearer("GET", "/fhir/{type}/{id}", |call, who| Box::pin(fhir::read(call, who))),
+    bearer("PUT", "/fhir/{type}/{id}", |call, who| Box::pin(fhir::update(call, who))),
+    bearer("PATCH", "/fhir/{type}/{id}", |call, who| Box::pin(fhir::patch(call, who))),
+    bearer("DELETE", "/fhir/{type}/{id}", |call, who| Box::pin(fhir::delete(call, who))),
+    bearer("GET", "/fhir/{type}/{id}/_history", |call, who| Box::pin(fhir::history(call, who))),
+    bearer("GET", "/fhir/{type}/{id}/_history/{version}", |call, who| Box::pin(fhir::vread(call, who))),
+    bearer("GET", "/fhir/{type}/{id}/${operation}", |call, who| Box::pin(fhir::operation(call, who))),
+    bearer("POST", "/fhir/{type}/{id}/${operation}", |call, who| {
+        Box::pin(fhir::operation_by_post(call, who))
+    }),
+    // A compartment
+    bearer("POST", "/fhir/{type}/{id}/_search", |call, who| Box::pin(fhir::search_by_post(call, who))),
+    bearer("GET", "/fhir/{type}/{id}/{member}", |call, who| Box::pin(fhir::search(call, who))),
+    bearer("POST", "/fhir/{type}/{id}/{member}/_search", |call, who| {
+        Box::pin(fhir::search_by_post(call, who))
+    }),
+];
+
+const fn public(method: &'static str, path: &'static str, answer: fn(Call) -> Answering) -> Endpoint {
+    Endpoint { method, path, guard: Guard::Public, entry: Entry::Anybody(answer) }
+}
+
+const fn metrics(method: &'static str, path: &'static str, answer: fn(Call) -> Answering) -> Endpoint {
+    Endpoint { method, path, guard: Guard::Metrics, entry: Entry::Anybody(answer) }
+}
+
+const fn bearer(
+    method: &'static str,
+    path: &'static str,
+    answer: fn(Call, Principal) -> Answering,
+) -> Endpoint {
+    Endpoint { method, path, guard: Guard::Bearer, entry: Entry::Bearer(answer) }
+}
+
+/// Mounts every row.
+pub(super) fn mount(edge: &Arc<Edge>, config: &mut ServiceConfig) {
+    let mut mounted: Vec<&str> = Vec::new();
+    for path in ENDPOINTS.iter().map(|endpoint| endpoint.path) {
+        if mounted.contains(&path) {
+            continue;
+        }
+        mounted.push(path);
+        let mut resource = web::resource(vec![path.to_owned(), format!("{path}/")]);
+        for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.path == path) {
+            let Ok(method) = Method::from_bytes(endpoint.method.as_bytes()) else { continue };
+            let methods = if method == Method::GET { vec![method, Method::HEAD] } else { vec![method] };
+            for method in methods {
+                let edge = Arc::clone(edge);
+                let answer = move |request: HttpRequest, payload: web::Payload| {
+                    exchange::with(Arc::clone(&edge), endpoint, request, payload.into_inner())
+                };
+                resource = resource.route(web::method(method).to(answer));
+            }
+        }
+        let edge = Arc::clone(edge);
+        let other = move |request: HttpRequest| exchange::without_method(Arc::clone(&edge), path, request);
+        config.service(resource.default_service(web::to(other)));
+    }
+    let edge = Arc::clone(edge);
+    config.default_service(web::to(move |request: HttpRequest| {
+        exchange::without_path(Arc::clone(&edge), request)
+    }));
+}
+
+/// The methods that a path is there for, `HEAD` and `OPTIONS` included.
+pub(super) fn methods_of(path: &str) -> String {
+    let mut methods: Vec<&str> = Vec::new();
+    for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.path == path) {
+        methods.push(endpoint.method);
+        if endpoint.method == "GET" {
+            methods.push("HEAD");
+        }
+    }
+    methods.push("OPTIONS");
+    methods.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_row_stands_twice_and_none_behind_a_wider_one() {
+        let rows: HashSet<_> = ENDPOINTS.iter().map(|it| (it.method, it.path)).collect();
+        assert_eq!(rows.len(), ENDPOINTS.len());
+        for (place, row) in ENDPOINTS.iter().enumerate() {
+            for wider in ENDPOINTS.iter().take(place).filter(|it| it.path != row.path) {
+                let (mine, theirs) = (row.path.split('/'), wider.path.split('/'));
+                let is_hidden = mine.clone().count() == theirs.clone().count()
+                    && mine.zip(theirs).all(|(mine, theirs)| theirs.starts_with('{') || theirs == mine);
+                assert!(!is_hidden, "{} is hidden by {}", row.path, wider.path);
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_tells_its_methods() {
+        assert_eq!(methods_of("/fhir/{type}/{id}"), "GET, HEAD, PUT, PATCH, DELETE, OPTIONS");
+    }
 }

@@ -1,9 +1,12 @@
 //! The listener: TLS, time limits, an orderly end.
 
+use super::edge::Edge;
 use super::routes;
 use super::tls::Certificate;
-use crate::config::Config;
-use actix_web::{HttpServer, dev::ServerHandle};
+use crate::app::App;
+use actix_web::HttpServer;
+use actix_web::dev::ServerHandle;
+use metrics_exporter_prometheus::PrometheusHandle;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -21,23 +24,29 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts listening; without a certificate in plain HTTP, which `config` allows on loopback only.
+    /// Answers on that listener; without a certificate in plain HTTP, which `config` allows on loopback
+    /// only. To be called within tokio's multi-thread runtime, where interactions will run.
     ///
     /// # Errors
-    /// The address cannot be had, or the certificate cannot be used.
-    pub fn start(config: &Arc<Config>, certificate: Option<&Arc<Certificate>>) -> io::Result<Server> {
-        let listener = TcpListener::bind(config.listener.listen)?;
+    /// The listener or the certificate cannot be used.
+    pub fn start(
+        app: Arc<App>,
+        listener: TcpListener,
+        certificate: Option<&Arc<Certificate>>,
+        metrics: Option<PrometheusHandle>,
+    ) -> io::Result<Server> {
         let address = listener.local_addr()?;
-        let idle = Duration::from_secs(config.limits.idle_seconds.into());
-        let shared = Arc::clone(config);
-        let server = HttpServer::new(move || routes::app(&shared))
-            .disable_signals()
-            .client_request_timeout(idle)
-            .client_disconnect_timeout(Duration::from_secs(5))
-            .keep_alive(Duration::from_secs(75))
-            .tls_handshake_timeout(HANDSHAKE_LIMIT)
-            .max_connections(config.limits.open_connections)
-            .shutdown_timeout(config.limits.shutdown_seconds.into());
+        let limits = app.config.limits.clone();
+        let edge = Arc::new(Edge::new(app, metrics));
+        let server =
+            HttpServer::new(move || actix_web::App::new().configure(|config| routes::mount(&edge, config)))
+                .disable_signals()
+                .client_request_timeout(Duration::from_secs(limits.idle_seconds.into()))
+                .client_disconnect_timeout(Duration::from_secs(5))
+                .keep_alive(Duration::from_secs(75))
+                .tls_handshake_timeout(HANDSHAKE_LIMIT)
+                .max_connections(limits.open_connections)
+                .shutdown_timeout(limits.shutdown_seconds.into());
         let server = match certificate {
             Some(certificate) => {
                 let tls = certificate.server_config().map_err(io::Error::other)?;
@@ -54,6 +63,11 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Ends at once; nobody waits for the requests under way.
+    pub fn abandon(self) {
+        drop(self.handle.stop(false));
     }
 
     /// Takes no more connections and ends when the requests under way have ended, or at the limit.

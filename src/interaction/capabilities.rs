@@ -4,10 +4,9 @@
 //!
 //! Public by specification: it holds nothing of anybody, so it asks for no permit and leaves no row.
 
-use super::context::Context;
 use super::operation::OPERATIONS;
-use super::record::Done;
 use super::response::{Response, Status};
+use crate::app::App;
 use crate::conformance::capability::{self, Mounted, MountedOperation, Security};
 use crate::fhir::id::ResourceType;
 
@@ -30,13 +29,11 @@ const TRANSIENT: [&str; 2] = ["Parameters", "OperationOutcome"];
 /// The CapabilityStatements that are honoured.
 const INSTANTIATES: [&str; 1] = ["http://hl7.org/fhir/us/core/CapabilityStatement/us-core-server"];
 
-pub(super) fn statement(ctx: &Context) -> Done {
-    let body = Some(text(ctx));
-    Done::recorded(Response { status: Status::Ok, body, about: None, issues: Vec::new() })
+pub(super) fn statement(app: &App) -> Response {
+    Response { status: Status::Ok, body: Some(text(app)), about: None, issues: Vec::new() }
 }
 
-fn text(ctx: &Context) -> String {
-    let app = &ctx.app;
+fn text(app: &App) -> String {
     let base = app.fhir_base();
     let types: Vec<(ResourceType, Vec<&str>)> = ResourceType::all()
         .filter(|it| !TRANSIENT.contains(&it.name()))

@@ -25,6 +25,8 @@ pub struct Context {
     pub handling: Handling,
     /// `Prefer: return=representation`: the answer to a bundle holds what was written.
     pub wants_representation: bool,
+    /// `Prefer: respond-async`: the client will come back for the answer.
+    pub respond_async: bool,
 }
 
 /// `_count` where the client names none.
@@ -55,4 +57,10 @@ impl Context {
     pub(super) fn deed_time(&self) -> i64 {
         self.app.clock.now_microseconds()
     }
+}
+
+/// What `Prefer: handling=` asks for, lenient where nothing is said.
+#[must_use]
+pub fn handling(is_strict: bool) -> Handling {
+    if is_strict { Handling::Strict } else { Handling::Lenient }
 }

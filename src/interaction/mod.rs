@@ -26,6 +26,7 @@ mod search;
 mod subset;
 mod update;
 
+use crate::app::App;
 use crate::fhir::outcome::Outcome;
 use context::Context;
 use record::{Asked, Done};
@@ -55,7 +56,7 @@ fn perform_inside<'c>(
 
 async fn act(ctx: &Context, interaction: Interaction) -> Result<Done, Outcome> {
     match interaction {
-        Interaction::Capabilities => Ok(capabilities::statement(ctx)),
+        Interaction::Capabilities => Ok(Done::recorded(capabilities::statement(&ctx.app))),
         Interaction::Read { of, parameters } => read::read(ctx, &of, &parameters).await,
         Interaction::Vread { of, version, parameters } => read::vread(ctx, &of, &version, &parameters).await,
         Interaction::Create { resource, if_none_exist } => create::run(ctx, resource, if_none_exist).await,
@@ -71,4 +72,10 @@ async fn act(ctx: &Context, interaction: Interaction) -> Result<Done, Outcome> {
         Interaction::Bundle { bundle } => bundle::run(ctx, &bundle).await,
         Interaction::Operation(operation) => operation::run(ctx, operation).await,
     }
+}
+
+/// `GET /metadata`, which needs no principal: what the server is and can do.
+#[must_use]
+pub fn capabilities(app: &App) -> Response {
+    capabilities::statement(app)
 }

@@ -17,7 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("config", &[]),
     ("store", &["fhir", "search", "access", "crypto", "clock", "config"]),
-    ("app", &["config", "clock", "conformance", "crypto", "search", "store", "fhir"]),
+    ("app", &["config", "clock", "conformance", "crypto", "search", "store", "fhir", "access"]),
     ("audit", &["fhir", "access", "crypto", "store", "app", "clock"]),
     (
         "interaction",
@@ -37,7 +37,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("telemetry", &["config"]),
     ("embedded_postgres", &["config"]),
-    ("http", &["fhir", "access", "interaction", "app", "config"]),
+    ("smart", &["fhir", "access", "crypto", "store", "audit", "app", "clock", "interaction", "config"]),
+    ("http", &["fhir", "access", "interaction", "smart", "app", "config", "telemetry"]),
     ("load", &["fhir", "config"]),
 ];
 

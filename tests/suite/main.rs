@@ -11,6 +11,7 @@
 
 mod architecture;
 mod audit;
+mod http;
 mod load;
 mod official;
 mod store;

@@ -1,0 +1,159 @@
+//! The way that every request takes, from its first header to the line in the log.
+
+use super::edge::{Call, Edge};
+use super::extract::caller;
+use super::middleware::{access_log, cors, rate_limit, request_id, security_headers};
+use super::respond::compress;
+use super::respond::outcome::Refusal;
+use super::routes::{self, Endpoint, Entry, Guard};
+use crate::access::principal::Principal;
+use crate::fhir::issue_type::IssueType;
+use crate::fhir::outcome::{Issue, Outcome};
+use actix_web::dev::Payload;
+use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::FutureExt as _;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What the log and the metrics name instead of a path that is none of ours.
+const NO_ROUTE: &str = "none";
+
+/// A request that an endpoint is there for.
+pub(super) async fn with(
+    edge: Arc<Edge>,
+    endpoint: &'static Endpoint,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let exchange = Exchange::begin(edge, endpoint.path, request);
+    let call = exchange.call(payload);
+    let mut principal = None;
+    let answer = match exchange.refusal_of_size() {
+        Some(refusal) => Err(refusal),
+        None => {
+            // A panic was logged, without its message, where it happened.
+            let answering = AssertUnwindSafe(answer(endpoint, call, &mut principal)).catch_unwind();
+            answering.await.unwrap_or_else(|_| Err(Outcome::exception("the endpoint panicked").into()))
+        }
+    };
+    exchange.end(principal.as_ref(), answer).await
+}
+
+/// A path of ours, with a method that is not for it.
+pub(super) async fn without_method(
+    edge: Arc<Edge>,
+    path: &'static str,
+    request: HttpRequest,
+) -> HttpResponse {
+    let exchange = Exchange::begin(edge, path, request);
+    let methods = routes::methods_of(path);
+    let answer = if exchange.request.method() == Method::OPTIONS {
+        Ok(HttpResponse::new(StatusCode::NO_CONTENT))
+    } else {
+        let issue = Issue::error(IssueType::NotSupported, format!("this path is for {methods}"));
+        Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, issue.into()))
+    };
+    let mut response = exchange.end(None, answer).await;
+    if let Ok(methods) = HeaderValue::from_str(&methods) {
+        response.headers_mut().insert(ALLOW, methods);
+    }
+    response
+}
+
+/// A path that is none of ours.
+pub(super) async fn without_path(edge: Arc<Edge>, request: HttpRequest) -> HttpResponse {
+    let exchange = Exchange::begin(edge, NO_ROUTE, request);
+    let answer = match exchange.refusal_of_size() {
+        Some(refusal) => Err(refusal),
+        None if exchange.request.method() == Method::OPTIONS => Ok(HttpResponse::new(StatusCode::NO_CONTENT)),
+        None => Err(Issue::error(IssueType::NotFound, "there is nothing at this path").into()),
+    };
+    exchange.end(None, answer).await
+}
+
+async fn answer(
+    endpoint: &Endpoint,
+    call: Call,
+    principal: &mut Option<Principal>,
+) -> Result<HttpResponse, Refusal> {
+    if endpoint.guard == Guard::Metrics {
+        caller::require_metrics(&call)?;
+    }
+    match endpoint.entry {
+        Entry::Anybody(entry) => entry(call).await,
+        Entry::Bearer(entry) => {
+            let bearer = caller::require_bearer(&call)?;
+            *principal = Some(bearer.clone());
+            let standing = rate_limit::take(&call.edge.rate_limits, &bearer);
+            let answer = match standing.refusal() {
+                Some(refusal) => Err(refusal),
+                None => entry(call, bearer).await,
+            };
+            standing.tell(answer)
+        }
+    }
+}
+
+/// One request and its answer.
+struct Exchange {
+    edge: Arc<Edge>,
+    route: &'static str,
+    request: HttpRequest,
+    ids: request_id::Ids,
+    start: Instant,
+    _in_flight: access_log::InFlight,
+}
+
+impl Exchange {
+    fn begin(edge: Arc<Edge>, route: &'static str, request: HttpRequest) -> Exchange {
+        let ids = request_id::Ids::of(&request, || edge.app.new_id());
+        Exchange { edge, route, request, ids, start: Instant::now(), _in_flight: access_log::InFlight::new() }
+    }
+
+    fn call(&self, payload: Payload) -> Call {
+        let config = &self.edge.app.config;
+        Call {
+            edge: Arc::clone(&self.edge),
+            request: self.request.clone(),
+            payload,
+            id: self.ids.request,
+            now: self.edge.app.clock.now_microseconds(),
+            network: caller::network(&self.request, config.listener.plain_http),
+        }
+    }
+
+    /// RFC 9110 15.5.15: a URI longer than the server is willing to interpret.
+    fn refusal_of_size(&self) -> Option<Refusal> {
+        let length = self.request.uri().path_and_query().map_or(0, |it| it.as_str().len());
+        (length > self.edge.app.config.limits.uri_bytes).then(|| {
+            let issue = Issue::error(IssueType::TooLong, "the URI is too long, use POST with _search");
+            Refusal::new(StatusCode::URI_TOO_LONG, issue.into())
+        })
+    }
+
+    async fn end(self, principal: Option<&Principal>, answer: Result<HttpResponse, Refusal>) -> HttpResponse {
+        let mut response = match answer {
+            Ok(response) => response,
+            Err(refusal) => {
+                access_log::cause(self.ids.request, &refusal);
+                refusal.into_response(&self.request)
+            }
+        };
+        response = compress::compress(&self.request, response).await;
+        security_headers::set(response.headers_mut(), self.edge.app.config.listener.plain_http);
+        cors::allow(&self.request, &self.edge.app.config.listener.cors_origins, &mut response);
+        self.ids.set(response.headers_mut());
+        access_log::write(&access_log::Line {
+            request_id: self.ids.request,
+            method: self.request.method(),
+            route: self.route,
+            status: response.status(),
+            duration: self.start.elapsed(),
+            principal,
+        });
+        response
+    }
+}

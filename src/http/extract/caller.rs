@@ -1,0 +1,71 @@
+//! Who calls: the bearer of a token, a program that reads metrics, and the address they come from.
+
+use crate::access::principal::Principal;
+use crate::fhir::outcome::Outcome;
+use crate::http::edge::Call;
+use crate::http::respond::outcome::Refusal;
+use crate::smart::access_token;
+use actix_web::HttpRequest;
+use secrecy::ExposeSecret as _;
+use std::net::IpAddr;
+
+/// The principal of the access token, <https://www.rfc-editor.org/rfc/rfc6750#section-2.1>: in the header
+/// alone, for a URL or form stands in logs.
+pub(crate) fn require_bearer(call: &Call) -> Result<Principal, Refusal> {
+    match call.header("authorization") {
+        Ok(None) => Err(Refusal::stranger(false)),
+        Ok(Some(header)) => {
+            let token = bearer(header).ok_or_else(|| Refusal::stranger(true))?;
+            access_token::verify(&call.edge.app, token).map_err(|_| Refusal::stranger(true))
+        }
+        Err(_) => Err(Refusal::stranger(true)),
+    }
+}
+
+/// Lets in who reads metrics: with their token, or from this machine where there is none.
+pub(crate) fn require_metrics(call: &Call) -> Result<(), Refusal> {
+    match &call.config().listener.metrics_token {
+        Some(expected) => {
+            let token = call.header("authorization")?.and_then(bearer).unwrap_or_default();
+            // The comparison takes the same time wherever the difference is.
+            let is_same = bool::from(subtle::ConstantTimeEq::ct_eq(
+                token.as_bytes(),
+                expected.expose_secret().as_bytes(),
+            ));
+            if is_same { Ok(()) } else { Err(Refusal::stranger(!token.is_empty())) }
+        }
+        None if is_loopback(call.network.as_deref()) => Ok(()),
+        None => Err(Outcome::forbidden("metrics are for this machine").into()),
+    }
+}
+
+/// Where the request comes from. Behind a proxy on this machine, which alone can reach the plain listener,
+/// that is what the proxy added last.
+pub(crate) fn network(request: &HttpRequest, is_behind_proxy: bool) -> Option<String> {
+    let forwarded = request.headers().get("x-forwarded-for").filter(|_| is_behind_proxy);
+    let forwarded = forwarded.and_then(|it| it.to_str().ok()).and_then(|it| it.rsplit(',').next());
+    let forwarded = forwarded.and_then(|it| it.trim().parse::<IpAddr>().ok());
+    let peer = || request.peer_addr().map(|it| it.ip());
+    forwarded.or_else(peer).map(|it| it.to_canonical().to_string())
+}
+
+fn is_loopback(network: Option<&str>) -> bool {
+    network.and_then(|it| it.parse::<IpAddr>().ok()).is_some_and(|it| it.is_loopback())
+}
+
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_is_bearer_in_any_case() {
+        assert_eq!(bearer("bearer abc"), Some("abc"));
+        assert_eq!(bearer("Basic abc"), None);
+        assert_eq!(bearer("Bearer"), None);
+    }
+}

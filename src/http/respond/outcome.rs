@@ -1,0 +1,133 @@
+//! Refusals, and the only table of what an issue type means in HTTP.
+
+use super::resource;
+use crate::fhir::issue_type::IssueType;
+use crate::fhir::outcome::{Issue, Outcome, Severity};
+use crate::http::extract::format::Format;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpRequest, HttpResponse};
+
+/// Why there is no other answer.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    outcome: Outcome,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What an issue type means in HTTP: <https://hl7.org/fhir/R4/http.html#Status-Codes>
+fn status_of(code: IssueType) -> StatusCode {
+    match code {
+        IssueType::Invalid
+        | IssueType::Structure
+        | IssueType::Required
+        | IssueType::Value
+        | IssueType::Extension
+        | IssueType::Incomplete
+        | IssueType::Informational
+        | IssueType::NotSupported
+        | IssueType::TooCostly => StatusCode::BAD_REQUEST,
+        IssueType::Login | IssueType::Unknown | IssueType::Expired => StatusCode::UNAUTHORIZED,
+        IssueType::Forbidden | IssueType::Suppressed => StatusCode::FORBIDDEN,
+        IssueType::NotFound => StatusCode::NOT_FOUND,
+        IssueType::Conflict | IssueType::Duplicate => StatusCode::CONFLICT,
+        IssueType::Deleted => StatusCode::GONE,
+        IssueType::MultipleMatches => StatusCode::PRECONDITION_FAILED,
+        IssueType::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+        IssueType::Invariant | IssueType::BusinessRule | IssueType::CodeInvalid => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+        IssueType::Throttled => StatusCode::TOO_MANY_REQUESTS,
+        IssueType::Exception => StatusCode::INTERNAL_SERVER_ERROR,
+        IssueType::Transient | IssueType::LockError | IssueType::NoStore | IssueType::Timeout => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+    }
+}
+
+impl From<Outcome> for Refusal {
+    fn from(outcome: Outcome) -> Refusal {
+        let code = outcome.worst().map_or(IssueType::Exception, |issue| issue.code);
+        Refusal::new(status_of(code), outcome)
+    }
+}
+
+impl From<Issue> for Refusal {
+    fn from(issue: Issue) -> Refusal {
+        Outcome::from(issue).into()
+    }
+}
+
+impl Refusal {
+    /// A refusal whose status is HTTP's own matter.
+    pub(crate) fn new(status: StatusCode, outcome: Outcome) -> Refusal {
+        let mut refusal = Refusal { status, outcome, headers: Vec::new() };
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            refusal.headers.push((RETRY_AFTER, HeaderValue::from_static("2")));
+        }
+        refusal
+    }
+
+    /// Whoever calls is not known. A token that was presented is named as the reason, with nothing more:
+    /// <https://www.rfc-editor.org/rfc/rfc6750#section-3.1>
+    pub(crate) fn stranger(presented_token: bool) -> Refusal {
+        let challenge = match presented_token {
+            true => "Bearer realm=\"fhir\", error=\"invalid_token\"",
+            false => "Bearer realm=\"fhir\"",
+        };
+        Refusal::from(Outcome::login()).with(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+    }
+
+    /// R4 has no such resource type.
+    pub(crate) fn unknown_type() -> Refusal {
+        Issue::error(IssueType::NotFound, "R4 has no resource type of this name").into()
+    }
+
+    /// The answer cannot be written in any way that the client would take.
+    pub(crate) fn not_acceptable() -> Refusal {
+        let outcome = Outcome::not_supported("answers are written as application/fhir+json");
+        Refusal::new(StatusCode::NOT_ACCEPTABLE, outcome)
+    }
+
+    /// The body is of a type that is not taken here.
+    pub(crate) fn unsupported_media_type(taken: &str) -> Refusal {
+        let outcome = Outcome::not_supported(format!("the body must be {taken}"));
+        Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, outcome)
+    }
+
+    /// The same, with one more header.
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Refusal {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The status of the answer.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is said, and what is only logged.
+    pub(crate) fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// The answer.
+    pub(crate) fn into_response(self, request: &HttpRequest) -> HttpResponse {
+        let format = Format::default_for(request.query_string());
+        let mut response = resource::text(self.status, &format, self.outcome.to_json());
+        for (name, value) in self.headers {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+/// What there is to say about a request that succeeded.
+pub(crate) fn all_well(issues: &[Issue]) -> String {
+    let fine = Issue { severity: Severity::Information, ..Issue::information("done") };
+    match issues {
+        [] => crate::fhir::outcome::to_json(&[fine]),
+        issues => crate::fhir::outcome::to_json(issues),
+    }
+}

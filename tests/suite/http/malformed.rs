@@ -1,0 +1,187 @@
+//! Thousands of requests that nobody should send: each is answered or refused, never with 500, never late.
+
+use crate::support::server::TestServer;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A small generator of its own: a failing round is told by its number alone.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(sides).unwrap()).unwrap()
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a [u8]]) -> &'a [u8] {
+        from[self.roll(from.len())]
+    }
+
+    fn bytes(&mut self, most: usize) -> Vec<u8> {
+        (0..self.roll(most)).map(|_| u8::try_from(self.roll(256)).unwrap()).collect()
+    }
+}
+
+const METHODS: &[&[u8]] =
+    &[b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"HEAD", b"OPTIONS", b"TRACE", b"BREW", b"get"];
+const PATHS: &[&[u8]] = &[
+    b"/fhir",
+    b"/fhir/",
+    b"/fhir/Patient",
+    b"/fhir/Patient/1",
+    b"/fhir/Patient/1/_history/1",
+    b"/fhir/_history",
+    b"/fhir/Patient/_search",
+    b"/fhir/Patient/1/*",
+    b"/fhir/$everything",
+    b"/fhir/Patient/1/$everything",
+    b"/fhir/Binary/1",
+    b"/fhir/Binary",
+    b"//fhir//Patient",
+    b"/fhir/../etc/passwd",
+    b"/fhir/Patient/%00",
+    b"/fhir/%2e%2e/x",
+    b"/fhir/Patient/%zz",
+    b"/fhir/Patient/a%2Fb",
+    b"*",
+    b"http://x/fhir",
+    b"/fhir/\xff\xfe",
+    b"/fhir/Patient/1/$",
+    b"/fhir/Observation/1/_history/'--",
+];
+const QUERIES: &[&[u8]] = &[
+    b"",
+    b"?",
+    b"?name=a",
+    b"?name=%ff",
+    b"?name=%00",
+    b"?%zz",
+    b"?_count=-1",
+    b"?_count=99999999999999999999",
+    b"?a[]=1&&&=",
+    b"?_format=xml",
+    b"?_format=%00",
+    b"?_sort=",
+    b"?_include=*&_include:iterate=*",
+    b"?_has:a:b:c:d:e=1",
+    b"?date=gt9999-99-99",
+    b"?name='%20or%201=1--",
+    b"?_elements=,,,",
+    b"?_pretty=true",
+];
+const HEADERS: &[&[u8]] = &[
+    b"content-type: application/fhir+json",
+    b"content-type: \xff",
+    b"content-type: application/json-patch+json",
+    b"content-type: application/x-www-form-urlencoded",
+    b"content-encoding: gzip",
+    b"content-encoding: zstd",
+    b"content-encoding: deflate",
+    b"accept: text/html",
+    b"accept: ;;;,q=",
+    b"accept: application/fhir+json;q=nan",
+    b"if-match: W/\"",
+    b"if-match: \xe9",
+    b"if-none-match: *",
+    b"if-none-exist: ?",
+    b"if-modified-since: yesterday",
+    b"prefer: return=;handling==,,",
+    b"x-request-id: \xff",
+    b"x-forwarded-for: ,,,",
+    b"origin: null",
+    b"accept-encoding: gzip;q=9e99, zstd;q=",
+    b"expect: 100-continue",
+    b"authorization: Bearer x",
+];
+const BODIES: &[&[u8]] = &[
+    b"",
+    b"{",
+    b"{}",
+    b"[]",
+    b"null",
+    b"\0",
+    b"\xff\xfe",
+    b"{\"resourceType\":\"Patient\"}",
+    b"{\"resourceType\":\"Patient\",\"resourceType\":\"Patient\"}",
+    b"{\"resourceType\":\"Patient\",\"id\":\"\\ud800\"}",
+    b"{\"resourceType\":\"Bundle\",\"type\":\"transaction\",\"entry\":[{}]}",
+    b"{\"resourceType\":\"Parameters\"}",
+    b"{\"resourceType\":\"Patient\",\"name\":1e999}",
+    b"[{\"op\":\"test\",\"path\":\"/x\"}]",
+    b"a=%zz&b",
+    b"\x1f\x8b\x08\0",
+];
+
+fn request(dice: &mut Dice, token: &str) -> Vec<u8> {
+    let body = match dice.roll(8) {
+        0 => dice.bytes(2000),
+        1 => b"[".repeat(100_000),
+        2 => b"{\"a\":".repeat(dice.roll(5000)),
+        _ => dice.pick(BODIES).to_vec(),
+    };
+    let mut out = Vec::new();
+    out.extend_from_slice(dice.pick(METHODS));
+    out.push(b' ');
+    out.extend_from_slice(dice.pick(PATHS));
+    out.extend_from_slice(dice.pick(QUERIES));
+    out.extend_from_slice(b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+    if dice.roll(4) > 0 {
+        out.extend_from_slice(format!("authorization: Bearer {token}\r\n").as_bytes());
+    }
+    for _ in 0..dice.roll(5) {
+        out.extend_from_slice(dice.pick(HEADERS));
+        out.extend_from_slice(b"\r\n");
+    }
+    match dice.roll(10) {
+        0 => out.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n5\r\n{\"a\":\r\nzz\r\n"),
+        1 => out.extend_from_slice(b"content-length: x\r\n\r\n"),
+        _ => out.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes()),
+    }
+    out.extend_from_slice(&body);
+    if dice.roll(20) == 0 {
+        let at = dice.roll(out.len());
+        out[at] = u8::try_from(dice.roll(256)).unwrap();
+    }
+    out
+}
+
+/// The status; nothing where the connection was closed without an answer.
+async fn ask(address: std::net::SocketAddr, request: &[u8]) -> Option<u16> {
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    // The server may close before it has read all.
+    let _ = connection.write_all(request).await;
+    let _ = connection.shutdown().await;
+    let mut answer = Vec::new();
+    let _ = connection.read_to_end(&mut answer).await;
+    let line = String::from_utf8_lossy(answer.get(9..12)?).into_owned();
+    Some(line.parse().unwrap_or_else(|_| panic!("no status: {line}")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_malformed_breaks_the_server() {
+    let server = TestServer::start_with(|config| {
+        config.limits.body_bytes = 1 << 20;
+        config.limits.idle_seconds = 2;
+    })
+    .await;
+    let token = server.sign(&server.claims("system/*.cruds"));
+    let mut dice = Dice(0x5eed_5eed_5eed_5eed);
+    let mut statuses = std::collections::BTreeMap::new();
+    for round in 0..3000 {
+        let request = request(&mut dice, &token);
+        let answer = tokio::time::timeout(Duration::from_secs(20), ask(server.address, &request)).await;
+        let shown =
+            String::from_utf8_lossy(&request).chars().take(600).collect::<String>().replace(&token, "…");
+        let status = answer.unwrap_or_else(|_| panic!("round {round} hangs: {shown}"));
+        assert!(status.is_none_or(|it| it != 500), "round {round}: {shown}");
+        *statuses.entry(status).or_insert(0_u32) += 1;
+    }
+    println!("{statuses:?}");
+    for expected in [400, 401, 404, 405, 413, 415] {
+        assert!(statuses.contains_key(&Some(expected)), "{expected} never came: {statuses:?}");
+    }
+    server.stranger().get("/health/live").await.assert_status(200);
+}
