@@ -39,11 +39,7 @@ impl Preferences {
                 _ => {}
             }
         }
-        Preferences {
-            body,
-            is_strict: is_strict.unwrap_or(false),
-            respond_async,
-        }
+        Preferences { body, is_strict: is_strict.unwrap_or(false), respond_async }
     }
 }
 
