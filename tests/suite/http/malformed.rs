@@ -173,9 +173,9 @@ async fn nothing_malformed_breaks_the_server() {
     let token = server.sign(&server.claims("system/*.cruds"));
     let mut dice = Dice(0x5eed_5eed_5eed_5eed);
     let mut statuses = BTreeMap::new();
-    for round in 0..60 {
+    for round in 0..6 {
         // Several at once, since a client that closes its half early is waited for.
-        let requests: Vec<Vec<u8>> = (0..50).map(|_| request(&mut dice, &token)).collect();
+        let requests: Vec<Vec<u8>> = (0..500).map(|_| request(&mut dice, &token)).collect();
         let answers = requests
             .iter()
             .map(|it| tokio::time::timeout(Duration::from_secs(30), ask(server.address, it.clone())));
