@@ -3,7 +3,7 @@
 //! It needs to read the trail and nothing more: no key that seals. An export is checked without a database.
 //! What is wrong ends with a failure, so that a script notices.
 
-use super::migrate;
+use crate::app::database_settings;
 use crate::audit::verify::Report;
 use crate::audit::{checkpoint, export, live};
 use crate::clock::Clock;
@@ -148,7 +148,7 @@ fn store(config: &Config) -> Result<Store> {
         };
         database.url = Some(url.into());
     }
-    let mut settings = migrate::settings(&database)?;
+    let mut settings = database_settings(&database)?;
     settings.statement_timeout = Duration::from_secs(300);
     let ring = KeyRing::new(RootKeys::parse(&new_root_key())?, 1, Duration::from_secs(1));
     Ok(Store::new(settings, Arc::new(ring), Clock::system()))
