@@ -12,6 +12,7 @@
 mod architecture;
 mod audit;
 mod http;
+mod fhirpath;
 mod load;
 mod official;
 mod store;
