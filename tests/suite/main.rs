@@ -11,8 +11,8 @@
 
 mod architecture;
 mod audit;
-mod http;
 mod fhirpath;
+mod http;
 mod load;
 mod official;
 mod store;
