@@ -60,6 +60,9 @@ begin
   end if;
   if has_date then
     execute format('create index %I on resource.%I (tenant, date_low)', name || '_date', name);
+    -- What lasts longer than 32 days is found by its end: no farther back than that does the server look for the rest.
+    execute format('create index %I on resource.%I (tenant, date_high) where date_high - 2764800000000 > date_low',
+      name || '_long_date', name);
   end if;
   if has_code then
     execute format('create index %I on resource.%I (code, date_low) where code is not null',

@@ -1,13 +1,13 @@
 //! A narrowing as a condition on one row that was found by its id.
 //!
-//! The database answers what the index decides. Where a narrowing needs the resource itself, the row comes
-//! back and is held against it after unsealing: see [`crate::store::resources`].
+//! The database answers, so a row that may not be seen never leaves it. What only the opened resource could
+//! decide counts as not satisfied: a narrowing opens no more than the index can vouch for.
 
 use crate::crypto::key_ring::TenantKeys;
 use crate::fhir::id::ResourceType;
 use crate::search::predicate::Predicate;
 use crate::store::error::StoreError;
-use crate::store::search::predicate::{Compiler, Row};
+use crate::store::search::predicate::{Compiler, Row, add_types};
 use crate::store::sql::Sql;
 
 /// Adds ` and ...` to a statement in which the row of the resource is `r`.
@@ -20,8 +20,19 @@ pub(super) fn push(
     if *narrowing == Predicate::True {
         return Ok(());
     }
+    let vouched = match narrowing.is_exact() {
+        true => narrowing.clone(),
+        false => narrowing.clone().negated().superset().negated(),
+    };
     sql.push(" and (");
-    Compiler { keys, narrowing: None }.push(sql, Row::of(resource_type), narrowing)?;
+    Compiler { keys, narrowing: None }.push(sql, Row::of(resource_type), &vouched)?;
     sql.push(") is true");
     Ok(())
+}
+
+/// The types whose tables such a statement asks.
+pub(super) fn types(resource_type: ResourceType, narrowing: &Predicate) -> Vec<ResourceType> {
+    let mut types = vec![resource_type];
+    add_types(narrowing, &mut types);
+    types
 }

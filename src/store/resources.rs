@@ -156,7 +156,8 @@ impl Store {
         narrowing::push(&mut sql, &keys, resource_type, narrowing)?;
         type Types = (Integer, BigInt, SmallInt, Nullable<BigInt>, Binary);
         type Columns = (i32, i64, i16, Option<i64>, Vec<u8>);
-        let mut rows: Vec<Columns> = self.ask::<Types, _>(tenant, &[resource_type], &sql).await?;
+        let types = narrowing::types(resource_type, narrowing);
+        let mut rows: Vec<Columns> = self.ask::<Types, _>(tenant, &types, &sql).await?;
         let Some((version, last_updated, deed, subject, body)) = rows.pop() else { return Ok(None) };
         let sealed = Sealed { resource_type, id: id.clone(), version, last_updated, deed, subject, body };
         let opened = self.unseal(tenant, vec![sealed], classes).await?.pop();

@@ -146,7 +146,11 @@ impl Store {
                 questions.push((*resource_type, sql));
             }
         }
-        let asked: Vec<ResourceType> = questions.iter().map(|(resource_type, _)| *resource_type).collect();
+        let asked: Vec<ResourceType> = types
+            .iter()
+            .filter(|(it, _)| used.contains(it))
+            .flat_map(|(it, on)| narrowing::types(*it, on))
+            .collect();
         let connection = self.connection_for(tenant, &asked).await?;
         let answers = questions.iter().map(async |(resource_type, sql)| {
             let rows = sql.rows::<Types, Columns>(&connection).await?;
@@ -183,6 +187,7 @@ impl Store {
         (resource_type, id): (ResourceType, &ResourceId),
         narrowing: &Predicate,
     ) -> Result<Sql, StoreError> {
+        self.ensure(tenant, &narrowing::types(resource_type, narrowing)).await?;
         let keys = self.tenant_keys(tenant).await?;
         let mut sql = Sql::new("with r as materialized (select * from ");
         let tenant_place = sql.value(tenant.0);

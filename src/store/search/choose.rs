@@ -10,7 +10,7 @@ use crate::search::range::Comparator;
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::search::asked::{Asked, Conjunct};
-use crate::store::search::driver::{Chain, Driver, Plan};
+use crate::store::search::driver::{Chain, Driver, Plan, with_long};
 use crate::store::search::estimate::{self, Remembered};
 use crate::store::sql::Sql;
 use crate::store::tables::table;
@@ -208,7 +208,8 @@ fn drivers_of(asked: &Asked<'_>, conjunct: &Conjunct, predicate: &Predicate) -> 
         }
         Predicate::Date { test, .. } if test.comparator == Comparator::NotEqual => None,
         Predicate::Date { parameter, .. } if hot::date(resource_type) == Some(parameter) => {
-            Some(Found { is_exact: false, ..Found::exact(Driver::DateRange) })
+            let drivers = with_long(asked, vec![Driver::DateRange]);
+            Some(Found { drivers, is_exact: false, ..Found::exact(Driver::Rows) })
         }
         Predicate::Date { parameter, test } => {
             let keys = compiler.posting(resource_type, parameter, None);
@@ -257,7 +258,7 @@ fn drivers_of_key(asked: &Asked<'_>, conjunct: &Conjunct, key: &Key) -> Found {
         let further = compiler.further(asked.resource_type, key);
         let mut drivers: Vec<Driver> = hashes.iter().map(|it| Driver::Code(*it)).collect();
         drivers.extend(further.into_iter().map(|it| Driver::FurtherCode(it, hashes.clone())));
-        return Found { drivers, ..Found::exact(Driver::Rows) };
+        return Found { drivers: with_long(asked, drivers), ..Found::exact(Driver::Rows) };
     }
     match hashes.as_slice() {
         [only] => Found::exact(Driver::Keys(vec![*only])),

@@ -8,7 +8,7 @@
 
 use crate::fhir::id::ResourceType;
 use crate::search::predicate::Predicate;
-use crate::search::range::RangeTest;
+use crate::search::range::{Comparator, RangeTest};
 use crate::search::sort::SortValue;
 use crate::store::error::StoreError;
 use crate::store::search::asked::{Asked, Origin};
@@ -26,6 +26,9 @@ pub(super) enum Driver {
     Rows,
     /// All rows, by the hot date.
     Dated,
+    /// The rows whose hot date spans long, and reaches as far as the tests on it ask; of that first clinical code,
+    /// if one is named.
+    LongDated(Option<i64>),
     /// The rows that hold all of these keys.
     Keys(Vec<i64>),
     /// The rows that hold any of these keys.
@@ -63,6 +66,10 @@ pub(super) struct Chain {
     pub(super) origin: Origin,
 }
 
+/// A range this long is found by its end, not by its beginning: 32 days, in microseconds. The index
+/// `_long_date` of the template says the same.
+const LONG: i64 = 2_764_800_000_000;
+
 /// How a page comes about.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Plan {
@@ -79,10 +86,15 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Along all rows, in the order of the page.
+    /// Along all rows, in the order of the page. With several drivers there is no budget: where it ended one of
+    /// them, another would go on.
     pub(super) fn walk(asked: &Asked<'_>, budget: Option<i64>) -> Plan {
-        let driver = if asked.order.is_by_row() { Driver::Rows } else { Driver::Dated };
-        Plan { drivers: vec![driver], has_duplicates: false, decided: None, is_walk: true, budget }
+        let drivers = match asked.order.is_by_row() {
+            true => vec![Driver::Rows],
+            false => with_long(asked, vec![Driver::Dated]),
+        };
+        let budget = budget.filter(|_| drivers.len() == 1);
+        Plan { drivers, has_duplicates: false, decided: None, is_walk: true, budget }
     }
 
     /// All rows, in no order.
@@ -131,7 +143,9 @@ impl Plan {
         }
         let has_passed_dates =
             asked.after.as_ref().is_some_and(|it| matches!(it.values.as_slice(), [None, ..]));
-        match (has_passed_dates, asked.date_tests().next().is_some()) {
+        // Where a budget ends among the dated, what comes after them is not yet due.
+        let is_dated_only = self.budget.is_some() || asked.date_tests().next().is_some();
+        match (has_passed_dates, is_dated_only) {
             (true, _) => vec![Phase::Undated],
             (false, true) => vec![Phase::Dated],
             (false, false) => vec![Phase::Dated, Phase::Undated],
@@ -237,8 +251,28 @@ impl Driver {
                 sql.bind(first.clone()).push(")) is not true");
             }
             Driver::Ids(ids) => drop(sql.push(" and r.id = any(").bind(ids.clone()).push(")")),
+            Driver::LongDated(code) => {
+                sql.push(" and ").push(IS_LONG);
+                if let Some(end) = earliest_end(asked) {
+                    sql.push(" and r.date_high >= ").bind(end);
+                }
+                if let Some(code) = code {
+                    sql.push(" and r.code = ").bind(*code);
+                }
+            }
             _ => {}
         }
+        if self.leaves_out_long()
+            && let Some(end) = earliest_end(asked)
+        {
+            sql.push(" and r.date_low >= ").bind(end.saturating_sub(LONG));
+            sql.push(" and (").push(IS_LONG).push(") is not true");
+        }
+    }
+
+    /// Whether [`Driver::LongDated`] brings what it does not.
+    fn leaves_out_long(&self) -> bool {
+        matches!(self, Driver::Dated | Driver::DateRange | Driver::Code(_))
     }
 
     /// Adds a relation `r` of all its rows, fenced off from the rest of the statement.
@@ -273,7 +307,7 @@ impl Driver {
                 sql.push(&table(chain.there)).push(" as ").push(&there.name()).push(" cross join unnest(");
                 sql.bind(compiler.salts(asked.resource_type, &chain.parameter));
                 sql.push("::bigint[]) as s where ");
-                compiler.push_there(sql, there, &chain.inner)?;
+                compiler.push_found_there(sql, there, &chain.inner)?;
                 sql.push(" offset 0) as k cross join lateral (select * from ");
                 sql.push(&table(asked.resource_type)).push(" as r where r.tenant = ");
                 sql.bind(asked.keys.tenant()).push(" and r.keys @> array[k.key] offset 0) as r");
@@ -285,7 +319,7 @@ impl Driver {
                 sql.push(&there.name()).push(" cross join unnest(").push(&there.name());
                 sql.push(".keys) as k cross join unnest(");
                 sql.bind(compiler.salts(chain.there, &chain.parameter)).push("::bigint[]) as s where ");
-                compiler.push_there(sql, there, &chain.inner)?;
+                compiler.push_found_there(sql, there, &chain.inner)?;
                 sql.push(" and k <> ").push(&there.name()).push(".reference offset 0) as k ");
                 sql.push("cross join lateral (select * from ");
                 sql.push(&table(asked.resource_type)).push(" as r where r.tenant = ");
@@ -314,18 +348,50 @@ impl Driver {
             Driver::Referring(chain) | Driver::Referred(chain) => {
                 let there = Row::of(asked.resource_type).next(chain.there);
                 sql.push(&table(chain.there)).push(" as ").push(&there.name()).push(" where ");
-                asked.compiler(chain.origin).push_there(&mut sql, there, &chain.inner)?;
+                asked.compiler(chain.origin).push_found_there(&mut sql, there, &chain.inner)?;
             }
             Driver::AnyKey(_)
             | Driver::PostedDates(..)
             | Driver::PostedNumbers(..)
             | Driver::Updated(_)
             | Driver::Code(_)
+            | Driver::LongDated(_)
             | Driver::DateRange => self.push_collected(&mut sql, asked)?,
             _ => self.push_table(&mut sql, asked),
         }
         Ok(sql.uncached())
     }
+}
+
+/// The condition of the index `_long_date`.
+const IS_LONG: &str = "r.date_high - 2764800000000 > r.date_low";
+
+/// When the hot date must end, or later, by the tests on it.
+fn earliest_end(asked: &Asked<'_>) -> Option<i64> {
+    let ends = asked.date_tests().filter_map(|test| match test.comparator {
+        Comparator::GreaterThan => Some(test.high.saturating_add(1)),
+        Comparator::GreaterOrEqual | Comparator::Approximately => Some(test.low),
+        _ => None,
+    });
+    ends.max()
+}
+
+/// Where the tests on the hot date ask when it ends, the index of when it begins does not serve: drivers by date
+/// then look no farther back than a range is short, and another brings the long ones.
+pub(super) fn with_long(asked: &Asked<'_>, mut drivers: Vec<Driver>) -> Vec<Driver> {
+    if earliest_end(asked).is_none() {
+        return drivers;
+    }
+    let long: Vec<Driver> = drivers
+        .iter()
+        .filter(|it| it.leaves_out_long())
+        .map(|it| match it {
+            Driver::Code(code) => Driver::LongDated(Some(*code)),
+            _ => Driver::LongDated(None),
+        })
+        .collect();
+    drivers.extend(long);
+    drivers
 }
 
 fn push_posted(sql: &mut Sql, asked: &Asked<'_>, side: &str, keys: &[i64]) {

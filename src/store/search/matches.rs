@@ -19,7 +19,7 @@ use crate::store::resources::{Sealed, Stored};
 use crate::store::search::asked::{Asked, Conjunct, Origin};
 use crate::store::search::order::{After, Order, Tie, compare};
 use crate::store::search::page::{self, Candidate};
-use crate::store::search::predicate::Compiler;
+use crate::store::search::predicate::{Compiler, add_types};
 use diesel_async::AsyncPgConnection;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -224,18 +224,4 @@ impl<'a> Asker<'a> {
 pub(super) fn parse(stored: Stored) -> Result<Resource, StoreError> {
     Resource::parse(stored.text, &Limits::default())
         .map_err(|_| StoreError::broken("a stored resource is none"))
-}
-
-/// The types that chains lead to.
-fn add_types(predicate: &Predicate, types: &mut Vec<ResourceType>) {
-    match predicate {
-        Predicate::All(parts) | Predicate::Any(parts) => parts.iter().for_each(|it| add_types(it, types)),
-        Predicate::Not(inner) => add_types(inner, types),
-        Predicate::References { target: there, inner, .. }
-        | Predicate::ReferencedBy { source: there, inner, .. } => {
-            types.push(*there);
-            add_types(inner, types);
-        }
-        _ => {}
-    }
 }

@@ -240,6 +240,69 @@ impl Compiler<'_> {
         }
     }
 
+    /// The same, where the row is to be found by these conditions: an index serves those that it can.
+    pub(super) fn push_found_there(
+        &self,
+        sql: &mut Sql,
+        there: Row,
+        inner: &Predicate,
+    ) -> Result<(), StoreError> {
+        let name = there.name();
+        sql.push(&name).push(".tenant = ").bind(self.keys.tenant()).push(" and ").push(&name);
+        sql.push(".deed <> 3");
+        self.push_served(sql, there, inner)?;
+        match self.narrowing.map(|it| it.of(there.resource_type)) {
+            None => Ok(()),
+            Some(narrowing) => Compiler { narrowing: None, ..*self }.push_served(sql, there, narrowing),
+        }
+    }
+
+    fn push_served(&self, sql: &mut Sql, row: Row, predicate: &Predicate) -> Result<(), StoreError> {
+        let name = row.name();
+        let parts = match predicate {
+            Predicate::All(parts) => parts.as_slice(),
+            only => std::slice::from_ref(only),
+        };
+        for part in parts {
+            let hashes: Vec<i64> = match part {
+                Predicate::True => continue,
+                Predicate::Compartment(patient) => {
+                    let hash = search_index::patient(self.keys, patient);
+                    sql.push(" and (").push(&name).push(".patient = ").bind(hash).push(" or ").push(&name);
+                    sql.push(".keys @> ").bind(vec![hash]).push(")");
+                    continue;
+                }
+                Predicate::Id(_) => {
+                    sql.push(" and ");
+                    self.push(sql, row, part)?;
+                    continue;
+                }
+                Predicate::Key(key) => self.hashes(row.resource_type, key),
+                Predicate::Any(parts) => {
+                    let keys = parts.iter().map(|it| match it {
+                        Predicate::Key(key) => Some(self.hashes(row.resource_type, key)),
+                        _ => None,
+                    });
+                    keys.collect::<Option<Vec<_>>>().unwrap_or_default().concat()
+                }
+                _ => Vec::new(),
+            };
+            if hashes.is_empty() {
+                sql.push(" and (");
+                self.push(sql, row, part)?;
+                sql.push(") is true");
+                continue;
+            }
+            sql.push(" and (");
+            for (place, hash) in hashes.into_iter().enumerate() {
+                sql.push(if place == 0 { "" } else { " or " }).push(&name).push(".keys @> ");
+                sql.bind(vec![hash]);
+            }
+            sql.push(")");
+        }
+        Ok(())
+    }
+
     /// The hashes of a key, one for each epoch.
     pub(super) fn hashes(&self, resource_type: ResourceType, key: &Key) -> Vec<i64> {
         self.each(|blind| search_index::key(self.keys, blind, resource_type, key))
@@ -319,6 +382,20 @@ fn push_posting<T: Step + Into<Value>>(
     sql.push(") and ");
     push_range(sql, test, "p.low", "p.high");
     sql.push(")");
+}
+
+/// Adds the types that chains lead to.
+pub(in crate::store) fn add_types(predicate: &Predicate, types: &mut Vec<ResourceType>) {
+    match predicate {
+        Predicate::All(parts) | Predicate::Any(parts) => parts.iter().for_each(|it| add_types(it, types)),
+        Predicate::Not(inner) => add_types(inner, types),
+        Predicate::References { target: there, inner, .. }
+        | Predicate::ReferencedBy { source: there, inner, .. } => {
+            types.push(*there);
+            add_types(inner, types);
+        }
+        _ => {}
+    }
 }
 
 /// What it costs to ask that of a row, roughly.

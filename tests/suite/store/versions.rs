@@ -2,7 +2,9 @@
 
 use super::{NOW, TENANT, a_type, an_id, deed, event, store};
 use vesta::fhir::seal_class::SealClasses;
+use vesta::search::index::{Key, KeyKind};
 use vesta::search::predicate::Predicate;
+use vesta::search::range::{Comparator, RangeTest};
 use vesta::store::Store;
 use vesta::store::resources::{DeedKind, Stored};
 use vesta::store::versions::HistoryFilter;
@@ -92,6 +94,50 @@ async fn what_was_another_patients_is_not_shown_to_this_one() {
     let page =
         store.history(TENANT, &[(a_type("Observation"), &bobs)], &ALL, SealClasses::ALL).await.unwrap();
     assert_eq!(names(&page.versions), ["one/2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_narrowing_may_ask_for_anything_the_index_knows() {
+    let (_database, store) = lives().await;
+    let mut alice = deed(DeedKind::Create, "alice", 1, "alice");
+    alice.resource_type = a_type("Patient");
+    alice.index.keys = vec![Key::new(&"gender".into(), KeyKind::Code, "female")];
+    store.write(TENANT, vec![alice], vec![]).await.unwrap();
+    let number = |comparator, it: f64| Predicate::Number {
+        parameter: "component-value-quantity".into(),
+        unit: None,
+        test: RangeTest { comparator, low: it, high: it },
+    };
+    let chain = |target: &str, inner| Predicate::References {
+        parameter: "subject".into(),
+        target: a_type(target),
+        inner: Box::new(inner),
+    };
+    let female = |it: &str| Predicate::Key(Key::new(&"gender".into(), KeyKind::Code, it));
+    let is_final = Predicate::Key(Key::new(&"status".into(), KeyKind::Code, "final"));
+    let missing = Predicate::Missing("status".into());
+    for (narrowing, may) in [
+        (number(Comparator::LessThan, 3.0), true),
+        (number(Comparator::GreaterThan, 3.0), false),
+        (chain("Patient", female("female")), true),
+        (chain("Patient", female("male")), false),
+        (chain("CareTeam", Predicate::True), false),
+        (is_final.clone(), true),
+        (is_final.clone().negated(), false),
+        // Nobody can vouch for these.
+        (missing.clone(), false),
+        (missing.clone().negated(), false),
+        (Predicate::any([missing, is_final]), true),
+    ] {
+        let (kind, id) = (a_type("Observation"), an_id("one"));
+        let read = store.read(TENANT, kind, &id, &narrowing, SealClasses::ALL).await.unwrap();
+        assert_eq!(read.is_some(), may, "{narrowing:?}");
+        let resource = (kind, &id);
+        let version = store.version(TENANT, resource, 4, &narrowing, SealClasses::ALL).await.unwrap();
+        assert_eq!(version.is_some(), may, "{narrowing:?}");
+        let history = store.history(TENANT, &[(kind, &narrowing)], &ALL, SealClasses::ALL).await.unwrap();
+        assert_eq!(names(&history.versions).contains(&"one/4".to_owned()), may, "{narrowing:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,7 +77,10 @@ async fn any_question_is_answered_alike() {
         }
         if dice.roll(10) != 0 {
             let low = i64::try_from(dice.roll(1000)).unwrap();
-            index.dates = vec![range("date", low, low + 10), range("value-date", low / 2, low)];
+            // Some last for weeks.
+            let width = if dice.roll(8) == 0 { 4_000_000_000_000 } else { 10 };
+            let low = low - if dice.roll(2) == 0 { width } else { 0 };
+            index.dates = vec![range("date", low, low + width), range("value-date", low / 2, low)];
         }
         shelved.push((format!("{it}"), index));
     }
