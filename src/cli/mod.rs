@@ -6,6 +6,7 @@ mod audit;
 mod definitions;
 mod demo;
 mod dev;
+mod dictionaries;
 mod ending;
 mod fhirpath;
 mod keys;
@@ -52,6 +53,9 @@ enum Command {
     /// Makes the facts that come with the program, from official packages
     #[command(subcommand, hide = true)]
     Definitions(definitions::Command),
+    /// Trains and measures the compression dictionaries that come with the program
+    #[command(subcommand, hide = true)]
+    Dictionaries(dictionaries::Command),
     /// Writes made-up patients, the same for the same seed
     Demo(demo::Arguments),
     /// Loads bundles and NDJSON into a running server
@@ -97,6 +101,7 @@ async fn execute(arguments: Arguments) -> Result<()> {
         Command::Keys(command) => keys::run(&config, &command),
         Command::Audit(command) => audit::run(&config, &command).await,
         Command::Definitions(command) => definitions::run(&command),
+        Command::Dictionaries(command) => dictionaries::run(&command),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Load(arguments) => load::run(&config, arguments).await,
         Command::Token(arguments) => token::run(&config, &arguments),

@@ -13,6 +13,7 @@ mod architecture;
 mod audit;
 mod fhirpath;
 mod http;
+mod demo;
 mod load;
 mod official;
 mod store;

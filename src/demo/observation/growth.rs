@@ -3,7 +3,7 @@
 //! The curves are rough ones of our own, near to where half of all children are; a child stays on a
 //! curve beside them.
 
-use super::vital::one;
+use super::vital::{absent, one};
 use crate::demo::chart::{Chart, Visit};
 use crate::demo::code::loinc;
 
@@ -64,6 +64,21 @@ pub(in crate::demo) fn measure(chart: &mut Chart, visit: &Visit, months: f64, ch
         one(chart, visit, "us-core-bmi", code, index, (1, "kg/m2", "kg/m2"));
         let code = loinc("59576-9", "Body mass index (BMI) [Percentile] Per age and sex");
         one(chart, visit, "pediatric-bmi-for-age", code, percentile(lean), (0, "%", "%"));
+    }
+}
+
+/// A child that would not hold still.
+pub(in crate::demo) fn not_measured(chart: &mut Chart, visit: &Visit) {
+    for (profile, code) in [
+        ("us-core-head-circumference", loinc("9843-4", "Head Occipital-frontal circumference")),
+        (
+            "head-occipital-frontal-circumference-percentile",
+            loinc("8289-1", "Head Occipital-frontal circumference Percentile"),
+        ),
+        ("pediatric-weight-for-height", loinc("77606-2", "Weight-for-length Per age and sex")),
+        ("pediatric-bmi-for-age", loinc("59576-9", "Body mass index (BMI) [Percentile] Per age and sex")),
+    ] {
+        absent(chart, visit, profile, code);
     }
 }
 

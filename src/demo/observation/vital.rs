@@ -74,18 +74,38 @@ pub(in crate::demo) fn one(
     sign(chart, visit, profile, code.concept(), rest)
 }
 
-/// A vital sign that could not be taken, and why.
+/// The vital signs of adults that are one quantity.
+const QUANTITIES: [(&str, Code); 6] = [
+    ("us-core-heart-rate", loinc("8867-4", "Heart rate")),
+    ("us-core-respiratory-rate", loinc("9279-1", "Respiratory rate")),
+    ("us-core-body-temperature", loinc("8310-5", "Body temperature")),
+    ("us-core-body-height", loinc("8302-2", "Body height")),
+    ("us-core-body-weight", loinc("29463-7", "Body weight")),
+    ("us-core-bmi", loinc("39156-5", "Body mass index (BMI) [Ratio]")),
+];
+
+/// Vital signs that could not be taken, and why.
 pub(in crate::demo) fn not_taken(chart: &mut Chart, visit: &Visit) {
     let unknown = hl7("data-absent-reason", "not-performed", "Not Performed");
     let part = |code: Code| json!({ "code": code.concept(), "dataAbsentReason": unknown });
-    let rest = json!({
-        "dataAbsentReason": unknown,
-        "component": [part(loinc("8480-6", "Systolic blood pressure")), part(loinc("8462-4", "Diastolic blood pressure"))],
-    });
+    let systolic = part(loinc("8480-6", "Systolic blood pressure"));
+    let diastolic = part(loinc("8462-4", "Diastolic blood pressure"));
+    let rest = json!({ "dataAbsentReason": unknown, "component": [systolic, diastolic] });
     let code = loinc("85354-9", "Blood pressure panel with all children optional");
     sign(chart, visit, "us-core-blood-pressure", code.concept(), rest);
-    let rate = loinc("8867-4", "Heart rate");
-    sign(chart, visit, "us-core-heart-rate", rate.concept(), json!({ "dataAbsentReason": unknown }));
+    let flow = part(loinc("3151-8", "Inhaled oxygen flow rate"));
+    let concentration = part(loinc("3150-0", "Inhaled oxygen concentration"));
+    let rest = json!({ "dataAbsentReason": unknown, "component": [flow, concentration] });
+    sign(chart, visit, "us-core-pulse-oximetry", saturation(), rest);
+    for (profile, code) in QUANTITIES {
+        absent(chart, visit, profile, code);
+    }
+}
+
+/// One vital sign that was not taken.
+pub(in crate::demo) fn absent(chart: &mut Chart, visit: &Visit, profile: &'static str, code: Code) {
+    let unknown = hl7("data-absent-reason", "not-performed", "Not Performed");
+    sign(chart, visit, profile, code.concept(), json!({ "dataAbsentReason": unknown }));
 }
 
 /// What the patient measured at home over two weeks.
@@ -118,12 +138,10 @@ fn pressure(code: Code, value: f64) -> Value {
 }
 
 /// With two litres of oxygen a minute where they are needed.
-fn pulse_oximetry(chart: &mut Chart, visit: &Visit, saturation: f64) {
-    let saturation = saturation.min(100.0);
-    let code = loinc("59408-5", "Oxygen saturation in Arterial blood by Pulse oximetry")
-        .concept_with(loinc("2708-6", "Oxygen saturation in Arterial blood"));
-    let mut rest = json!({ "valueQuantity": spelled(saturation, 0, "%", "%") });
-    if saturation < 97.0
+fn pulse_oximetry(chart: &mut Chart, visit: &Visit, percent: f64) {
+    let percent = percent.min(100.0);
+    let mut rest = json!({ "valueQuantity": spelled(percent, 0, "%", "%") });
+    if percent < 97.0
         && let Some(members) = rest.as_object_mut()
     {
         let flow = loinc("3151-8", "Inhaled oxygen flow rate");
@@ -134,7 +152,12 @@ fn pulse_oximetry(chart: &mut Chart, visit: &Visit, saturation: f64) {
         ]);
         members.insert("component".to_owned(), parts);
     }
-    sign(chart, visit, "us-core-pulse-oximetry", code, rest);
+    sign(chart, visit, "us-core-pulse-oximetry", saturation(), rest);
+}
+
+fn saturation() -> Value {
+    loinc("59408-5", "Oxygen saturation in Arterial blood by Pulse oximetry")
+        .concept_with(loinc("2708-6", "Oxygen saturation in Arterial blood"))
 }
 
 fn sign(chart: &mut Chart, visit: &Visit, profile: &'static str, code: Value, rest: Value) -> String {

@@ -46,7 +46,10 @@ pub(super) fn childhood(chart: &mut Chart) {
         }
         let at = day.at(10, 15, 0, 0);
         let visit = encounter::visit(chart, at, Kind::WellChild, PEDIATRICIAN, &Reason::Routine);
-        growth::measure(chart, &visit, f64::from(month), channel);
+        match month {
+            15 => growth::not_measured(chart, &visit),
+            _ => growth::measure(chart, &visit, f64::from(month), channel),
+        }
         for (_, vaccine) in VACCINES.into_iter().filter(|(due, _)| *due == month) {
             prevention::immunization(chart, &visit, vaccine);
         }

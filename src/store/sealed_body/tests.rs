@@ -62,7 +62,8 @@ fn shows_nothing_of_what_is_sealed() {
     let body = encode(&PLACE, PATIENT, &patient_spans(), &key()).unwrap();
     for secret in ["Lovelace", "Ada", "King", "1815", "London"] {
         assert!(memchr::memmem::find(&body, secret.as_bytes()).is_none(), "{secret}");
-        let skeleton = compression::decompress(1, Container::read(&body).unwrap().frame).unwrap();
+        let container = Container::read(&body).unwrap();
+        let skeleton = compression::decompress(container.dictionary, container.frame).unwrap();
         assert!(memchr::memmem::find(&skeleton, secret.as_bytes()).is_none(), "{secret}");
     }
 }
@@ -218,4 +219,24 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn every_dictionary_reads_what_it_wrote() {
+    let key = key();
+    for resource_type in ["Basic", "Observation", "Encounter", "Specimen", "Patient"] {
+        let place = Place { resource_type, ..PLACE };
+        let body = encode(&place, PATIENT, &patient_spans(), &key).unwrap();
+        assert_eq!(body[1] == 1, resource_type == "Basic", "{resource_type} has a dictionary of its own");
+        assert_eq!(decode(&place, &body, Some(&key), SealClasses::ALL).unwrap().text, PATIENT);
+    }
+}
+
+#[test]
+fn bodies_of_the_general_dictionary_are_still_read() {
+    let old = compression::compress(compression::GENERAL, PATIENT.as_bytes()).unwrap();
+    let mut body = vec![FORMAT, compression::GENERAL];
+    push_length(&mut body, old.len());
+    body.extend(old);
+    assert_eq!(decode(&PLACE, &body, None, SealClasses::ALL).unwrap().text, PATIENT);
 }
