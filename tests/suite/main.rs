@@ -11,9 +11,9 @@
 
 mod architecture;
 mod audit;
+mod demo;
 mod fhirpath;
 mod http;
-mod demo;
 mod load;
 mod official;
 mod store;
