@@ -184,20 +184,10 @@ impl Compiler<'_> {
         inner: &Predicate,
     ) -> Result<(), StoreError> {
         let there = row.next(target);
-        let name = there.name();
         sql.push("exists (select from (select k # s as key from unnest(").push(&row.name());
         sql.push(".keys) as k cross join unnest(").bind(self.salts(row.resource_type, parameter));
-        sql.push("::bigint[]) as s where k <> ").push(&row.name()).push(".reference offset 0) as k join ");
-        sql.push(&table(target))
-            .push(" as ")
-            .push(&name)
-            .push(" on ")
-            .push(&name)
-            .push(column_of_target(target))
-            .push(" where ");
-        self.push_there(sql, there, inner)?;
-        sql.push(")");
-        Ok(())
+        sql.push("::bigint[]) as s where k <> ").push(&row.name()).push(".reference offset 0) as k ");
+        self.push_end(sql, there, column_of_target(target), inner)
     }
 
     fn push_referenced_by(
@@ -209,13 +199,23 @@ impl Compiler<'_> {
         inner: &Predicate,
     ) -> Result<(), StoreError> {
         let there = row.next(source);
-        let name = there.name();
         sql.push("exists (select from (select ").push(&row.name()).push(".reference # s as key from unnest(");
-        sql.bind(self.salts(source, parameter)).push("::bigint[]) as s offset 0) as k join ");
-        sql.push(&table(source)).push(" as ").push(&name).push(" on ").push(&name);
-        sql.push(".keys @> array[k.key] where ");
+        sql.bind(self.salts(source, parameter)).push("::bigint[]) as s offset 0) as k ");
+        self.push_end(sql, there, ".keys @> array[k.key]", inner)
+    }
+
+    /// The end of a chain, found by `k.key` and by nothing else: the planner does not know how few it finds.
+    fn push_end(
+        &self,
+        sql: &mut Sql,
+        there: Row,
+        found_by: &str,
+        inner: &Predicate,
+    ) -> Result<(), StoreError> {
+        sql.push("cross join lateral (select from ").push(&table(there.resource_type)).push(" as ");
+        sql.push(&there.name()).push(" where ").push(&there.name()).push(found_by).push(" and ");
         self.push_there(sql, there, inner)?;
-        sql.push(")");
+        sql.push(" offset 0) as found)");
         Ok(())
     }
 
