@@ -8,6 +8,7 @@ use super::evaluate::{Evaluator, Items, Result};
 use super::value::{Element, Item, Value};
 use crate::fhir::json::Node;
 use crate::fhir::types::TypeId;
+use smallvec::SmallVec;
 
 impl<'a> Evaluator<'_, 'a> {
     /// At the start of a path a type's name means the focus itself, if it is of that type.
@@ -94,9 +95,22 @@ impl<'a> Evaluator<'_, 'a> {
     }
 
     fn push_values(&self, of: Node<'a>, name: &str, type_id: TypeId, out: &mut Items<'a>) {
+        let (value, companion) = if self.env.types.is_primitive(type_id) {
+            with_companion(of, name)
+        } else {
+            (of.get(name), None)
+        };
+        self.push_pair(value, companion, type_id, out);
+    }
+
+    fn push_pair(
+        &self,
+        value: Option<Node<'a>>,
+        companion: Option<Node<'a>>,
+        type_id: TypeId,
+        out: &mut Items<'a>,
+    ) {
         let types = self.env.types;
-        let value = of.get(name);
-        let companion = if types.is_primitive(type_id) { companion_of(of, name) } else { None };
         let mut companions = companion.into_iter().flat_map(Node::each);
         for node in value.into_iter().flat_map(Node::each) {
             let companion = companions.next().filter(|it| !it.is_null());
@@ -122,25 +136,29 @@ impl<'a> Evaluator<'_, 'a> {
         for item in of {
             self.charge(1)?;
             let Item::Element(element) = item else { continue };
-            if let Some(node) = element.node.filter(|it| it.is_object())
-                && let Some(of) = types.get(element.type_id)
-            {
+            if let Some(node) = element.node.filter(|it| it.is_object()) {
                 // By member of the JSON, not of the type: most elements have few of their many children.
-                let mut found: Vec<(usize, &str, TypeId)> = Vec::new();
-                let names: Vec<_> = node.members().filter_map(|(key, _)| key.as_str()).collect();
-                for key in &names {
-                    let plain = key.strip_prefix('_').unwrap_or(key);
+                let mut found: SmallVec<[Child<'a>; 16]> = SmallVec::new();
+                for (key, value) in node.members() {
+                    let Some(key) = key.as_str() else { continue };
+                    let plain = key.strip_prefix('_').unwrap_or(&key);
                     let Some(member) = types.member(element.type_id, plain) else { continue };
-                    let place = of.elements.iter().position(|it| std::ptr::eq(it, member.element));
-                    if let Some(place) = place
-                        && !found.iter().any(|(_, name, _)| *name == plain)
-                    {
-                        found.push((place, plain, member.type_id));
+                    let is_companion = plain.len() != key.len();
+                    let type_id = member.type_id;
+                    let place = std::ptr::from_ref(member.element).addr();
+                    let known = found.iter().position(|it| it.place == place && it.type_id == type_id);
+                    let at = known.unwrap_or_else(|| {
+                        found.push(Child { place, type_id, value: None, companion: None });
+                        found.len() - 1
+                    });
+                    if let Some(child) = found.get_mut(at) {
+                        *(if is_companion { &mut child.companion } else { &mut child.value }) = Some(value);
                     }
                 }
-                found.sort_by_key(|(place, ..)| *place);
-                for (_, name, type_id) in found {
-                    self.push_values(node, name, type_id, &mut out);
+                // The elements of a type stand in one slice, in the order of its definition.
+                found.sort_by_key(|it| it.place);
+                for child in found {
+                    self.push_pair(child.value, child.companion, child.type_id, &mut out);
                 }
             } else if element.companion.is_some() {
                 for name in ["id", "extension"] {
@@ -153,10 +171,25 @@ impl<'a> Evaluator<'_, 'a> {
     }
 }
 
-/// `_name` beside `name`.
-fn companion_of<'a>(of: Node<'a>, name: &str) -> Option<Node<'a>> {
-    let is_it = |key: &Node<'_>| {
-        key.as_str().is_some_and(|key| key.strip_prefix('_').is_some_and(|plain| plain == name))
-    };
-    of.members().find(|(key, _)| is_it(key)).map(|(_, value)| value)
+/// What one element has for a child.
+struct Child<'a> {
+    /// Where its definition stands: only for the order.
+    place: usize,
+    type_id: TypeId,
+    value: Option<Node<'a>>,
+    companion: Option<Node<'a>>,
+}
+
+/// `name`, and `_name` beside it, in one walk over the members.
+fn with_companion<'a>(of: Node<'a>, name: &str) -> (Option<Node<'a>>, Option<Node<'a>>) {
+    let (mut value, mut companion) = (None, None);
+    for (key, node) in of.members() {
+        let Some(key) = key.as_str() else { continue };
+        if key == name {
+            value = Some(node);
+        } else if key.strip_prefix('_').is_some_and(|it| it == name) {
+            companion = Some(node);
+        }
+    }
+    (value, companion)
 }
