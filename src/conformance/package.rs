@@ -166,7 +166,18 @@ fn search_parameters(
 
 /// Whether an expression reaches an element that may be sealed: decided on its plain paths.
 fn is_sealed(types: &Types, policy: &SealingPolicy, expression: &str) -> bool {
-    expression.split(['|', '(', ')', ' ']).any(|path| policy.seals_path(types, path))
+    expression.split('|').any(|branch| {
+        let words: Vec<&str> = branch.split(['(', ')', ' ']).filter(|it| !it.is_empty()).collect();
+        words.iter().enumerate().any(|(place, word)| {
+            // `(Observation.value as Quantity)`, `Condition.onset.as(Age)`
+            let (path, cast) = match (word.strip_suffix(".as"), words.get(place + 1)) {
+                (Some(path), cast) => (path, cast),
+                (None, Some(&"as")) => (*word, words.get(place + 2)),
+                (None, _) => (*word, None),
+            };
+            policy.seals_path_as(types, path, cast.copied())
+        })
+    })
 }
 
 fn compartments(facts: &str, definitions: &mut Definitions) {
@@ -208,6 +219,11 @@ mod tests {
             [("birthdate", true), ("death-date", true), ("family", true), ("gender", false)]
         {
             assert_eq!(definitions.search_parameter(patient, code).unwrap().is_sealed, expected, "{code}");
+        }
+        // A choice that may be a string is not sealed where it is none.
+        let observation = ResourceType::parse("Observation").unwrap();
+        for (code, expected) in [("value-quantity", false), ("value-date", false), ("value-string", true)] {
+            assert_eq!(definitions.search_parameter(observation, code).unwrap().is_sealed, expected, "{code}");
         }
     }
 }

@@ -98,17 +98,25 @@ impl SealingPolicy {
     /// Whether a path such as `Patient.name.family` leads to or through a sealed element.
     #[must_use]
     pub fn seals_path(&self, types: &Types, path: &str) -> bool {
-        let mut names = path.split('.');
+        self.seals_path_as(types, path, None)
+    }
+
+    /// The same of a path whose last element is only meant where it has that type: `value` as `Quantity`.
+    #[must_use]
+    pub fn seals_path_as(&self, types: &Types, path: &str, cast: Option<&str>) -> bool {
+        let mut names = path.split('.').peekable();
         let Some(mut of) = names.next().and_then(|name| types.id(name)) else { return false };
         if ResourceType::parse(types.name(of)).is_some_and(|it| self.open.contains(&it)) {
             return false;
         }
-        for name in names {
+        while let Some(name) = names.next() {
+            let cast = cast.filter(|_| names.peek().is_none());
+            let is_meant = |it: &TypeId| cast.is_none_or(|cast| types.name(*it).eq_ignore_ascii_case(cast));
             let Some(element) = types.get(of).and_then(|it| it.elements.iter().find(|it| *it.name == *name))
             else {
                 return false;
             };
-            if element.types.iter().any(|it| self.class(of, name, *it).is_some()) {
+            if element.types.iter().filter(|it| is_meant(it)).any(|it| self.class(of, name, *it).is_some()) {
                 return true;
             }
             let Some(next) = element.types.first() else { return false };

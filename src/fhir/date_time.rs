@@ -3,7 +3,6 @@
 //! <https://hl7.org/fhir/R4/datatypes.html#date>, `#dateTime`, `#instant`, `#time`
 
 use jiff::civil::{Date, DateTime as Civil};
-use jiff::tz::Offset;
 
 /// Microseconds since 1970-01-01T00:00:00Z, both ends inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,8 +146,27 @@ fn start(year: i16, month: i8) -> Option<Civil> {
 }
 
 fn micros(civil: Civil, offset_minutes: Option<i16>) -> i64 {
-    let utc = Offset::UTC.to_timestamp(civil).map_or(0, jiff::Timestamp::as_microsecond);
-    utc - i64::from(offset_minutes.unwrap_or(0)) * 60_000_000
+    let time = civil.time();
+    let clock = i64::from(time.hour()) * 3600 + i64::from(time.minute()) * 60 + i64::from(time.second());
+    let local = days(civil.date()) * DAY + clock * 1_000_000 + i64::from(time.subsec_nanosecond()) / 1000;
+    local - i64::from(offset_minutes.unwrap_or(0)) * 60_000_000
+}
+
+/// Days since 1970-01-01. A timestamp would not reach the last day of 9999, which people write for ever.
+fn days(date: Date) -> i64 {
+    // Years begin in March, so that the leap day is the last of its year.
+    let (year, month, day) = (i64::from(date.year()), i64::from(date.month()), i64::from(date.day()));
+    let year = if month <= 2 { year - 1 } else { year };
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let (era, year) = (year.div_euclid(400), year.rem_euclid(400));
+    era * 146_097 + year * 365 + year / 4 - year / 100 + day_of_year - 719_468
+}
+
+/// The day, in UTC, of so many microseconds since 1970.
+#[must_use]
+pub fn day_of(micros: i64) -> Option<Date> {
+    let days = jiff::Span::new().try_days(micros.div_euclid(DAY)).ok()?;
+    Date::new(1970, 1, 1).ok()?.checked_add(days).ok()
 }
 
 fn number(text: &str, digits: usize) -> Option<u32> {
@@ -260,5 +278,26 @@ impl Time {
     #[must_use]
     pub fn precision(&self) -> Precision {
         self.precision
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_day_of_fhir_has_its_place() {
+        for (text, low) in [
+            ("1970-01-01", 0),
+            ("1969-12-31", -DAY),
+            ("2000-02-29T12:00:00.5+02:00", 951_818_400_500_000),
+            ("0001-01-01", -62_135_596_800_000_000),
+            ("9999-12-31", 253_402_214_400_000_000),
+        ] {
+            let interval = DateTime::parse_literal(text).unwrap().interval();
+            assert_eq!(interval.low, low, "{text}");
+            assert_eq!(day_of(interval.high).unwrap().to_string(), text.get(..10).unwrap(), "{text}");
+        }
+        assert_eq!(day_of(i64::MAX), None);
     }
 }

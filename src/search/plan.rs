@@ -1,9 +1,27 @@
 //! From a query string to a [`Query`]: what each parameter means, as a predicate over the index.
+//!
+//! <https://hl7.org/fhir/R4/search.html>
+//!
+//! Every value is read into a test first ([`value`]); [`answer`] says what the index knows of it.
+//! An unknown parameter refuses the search, or in lenient handling is left out with a warning. A bad value, or a
+//! modifier that the parameter does not take, always refuses: a search that means something else than was
+//! asked is worse than none. What needs terminology (`:in`, `:not-in`, and `:above`, `:below` on codes) is refused.
+
+mod answer;
+mod condition;
+mod control;
+mod filter;
+mod split;
+mod value;
 
 use crate::conformance::definitions::Definitions;
 use crate::fhir::id::ResourceType;
-use crate::fhir::outcome::{Issue, Outcome};
+use crate::fhir::issue_type::IssueType;
+use crate::fhir::outcome::{Issue, Outcome, Severity};
+use crate::search::parameters::AllParameters;
+use crate::search::predicate::Predicate;
 use crate::search::query::{Handling, Query};
+use condition::Planning;
 
 /// What a query is read by.
 #[derive(Clone, Copy)]
@@ -22,6 +40,55 @@ pub struct Setting<'a> {
     pub max_count: u32,
 }
 
+/// Why a parameter cannot be part of the search.
+struct Refusal {
+    /// It is not known: lenient handling leaves it out.
+    is_unknown: bool,
+    code: IssueType,
+    /// The parameter's name: the client's own word.
+    name: String,
+    /// What to change. It says nothing of the value, which may be anybody's name.
+    reason: String,
+}
+
+impl Refusal {
+    fn new(code: IssueType, name: &str, reason: &str) -> Refusal {
+        Refusal { is_unknown: false, code, name: name.to_owned(), reason: reason.to_owned() }
+    }
+
+    fn unknown(name: &str, reason: &str) -> Refusal {
+        Refusal { is_unknown: true, ..Refusal::new(IssueType::NotSupported, name, reason) }
+    }
+
+    fn value(name: &str, reason: &str) -> Refusal {
+        Refusal::new(IssueType::Value, name, reason)
+    }
+
+    fn not_supported(name: &str, reason: &str) -> Refusal {
+        Refusal::new(IssueType::NotSupported, name, reason)
+    }
+
+    fn too_costly(name: &str, reason: &str) -> Refusal {
+        Refusal::new(IssueType::TooCostly, name, reason)
+    }
+
+    /// The same, of the parameter of which that one is only the end.
+    fn within(self, name: &str) -> Refusal {
+        Refusal { name: name.to_owned(), ..self }
+    }
+
+    fn to_issue(&self) -> Issue {
+        // Cut, lest it be long.
+        let shown: String = self.name.chars().take(64).collect();
+        Issue::error(self.code, format!("{shown}: {}", self.reason)).at(at(&shown))
+    }
+}
+
+/// Where a query parameter is, as an OperationOutcome says it.
+fn at(name: &str) -> String {
+    format!("http.{name}")
+}
+
 /// Reads a query over these types (one, or several for a system search): the query, and what there is to say
 /// about it (parameters that were left out in lenient handling).
 ///
@@ -29,9 +96,61 @@ pub struct Setting<'a> {
 /// A parameter or value that is not understood.
 pub fn plan(
     setting: &Setting<'_>,
-    _resource_types: &[ResourceType],
-    _parameters: &[(String, String)],
+    resource_types: &[ResourceType],
+    parameters: &[(String, String)],
 ) -> Result<(Query, Vec<Issue>), Outcome> {
-    let _ = setting;
-    Err(Outcome::not_supported("search is being built"))
+    let all = AllParameters::of(setting.definitions);
+    let mut resource_types = resource_types.to_vec();
+    resource_types.sort_unstable();
+    resource_types.dedup();
+    let mut query = control::start(setting, resource_types);
+    let mut issues = Vec::new();
+    // The types come first: everything else is read by them.
+    for (name, value) in parameters.iter().filter(|(name, _)| name == "_type") {
+        settle(
+            setting,
+            control::types(&mut query, name, value),
+            &mut query.effective,
+            (name, value),
+            &mut issues,
+        )?;
+    }
+    let planning = Planning::new(setting, &all);
+    let mut filter = Predicate::True;
+    for (name, value) in parameters.iter().filter(|(name, _)| name != "_type") {
+        let result = match control::read(&planning, &mut query, name, value) {
+            Some(result) => result,
+            None => planning.over_types(&query.resource_types, name, value).map(|it| {
+                filter = std::mem::replace(&mut filter, Predicate::True).and(it);
+            }),
+        };
+        settle(setting, result, &mut query.effective, (name, value), &mut issues)?;
+    }
+    query.filter = filter;
+    Ok((query, issues))
 }
+
+/// Notes a parameter as understood, or leaves it out, or gives up.
+fn settle(
+    setting: &Setting<'_>,
+    result: Result<(), Refusal>,
+    effective: &mut Vec<(String, String)>,
+    (name, value): (&str, &str),
+    issues: &mut Vec<Issue>,
+) -> Result<(), Outcome> {
+    match result {
+        Ok(()) => effective.push((name.to_owned(), value.to_owned())),
+        Err(refusal) if !refusal.is_unknown || setting.handling == Handling::Strict => {
+            return Err(refusal.to_issue().into());
+        }
+        Err(refusal) => {
+            let issue = refusal.to_issue();
+            let left_out = format!("{}; left out", issue.diagnostics);
+            issues.push(Issue { severity: Severity::Warning, diagnostics: left_out, ..issue });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
