@@ -144,29 +144,44 @@ fn search_parameters(
             let url = fields.next().unwrap_or_default();
             components.push((url.into(), parse(fields.next().unwrap_or_default())?));
         }
-        let parameter = Arc::new(SearchParameter {
+        let parameter = SearchParameter {
             url: url.into(),
             code: code.into(),
             kind: SearchParameterKind::parse(kind).ok_or_else(|| broken("no such kind".to_owned()))?,
             expression: if expression.is_empty() { None } else { Some(parse(expression)?) },
             targets: targets.split(' ').filter_map(ResourceType::parse).collect(),
             components,
-            is_sealed: is_sealed(types, policy, expression),
-        });
+            is_sealed: false,
+        };
+        // By type: what is sealed in one need not be in another.
+        let variants =
+            [false, true].map(|is_sealed| Arc::new(SearchParameter { is_sealed, ..parameter.clone() }));
+        let [open, sealed] = &variants;
         let is_for_all = bases.split(' ').any(|base| matches!(base, "Resource" | "DomainResource"));
         for (of, parameters) in ResourceType::all().zip(by_type.iter_mut()) {
             let is_new = !parameters.iter().any(|it| it.code == parameter.code);
             if is_new && (is_for_all || bases.split(' ').any(|base| base == of.name())) {
-                parameters.push(parameter.clone());
+                let is_sealed = is_sealed(types, policy, of, &parameter);
+                parameters.push(if is_sealed { sealed.clone() } else { open.clone() });
             }
         }
     }
     Ok(())
 }
 
-/// Whether an expression reaches an element that may be sealed: decided on its plain paths.
-fn is_sealed(types: &Types, policy: &SealingPolicy, expression: &str) -> bool {
-    expression.split('|').any(|branch| {
+/// Whether a parameter of that type reaches an element that may be sealed: decided on its plain paths.
+fn is_sealed(types: &Types, policy: &SealingPolicy, of: ResourceType, parameter: &SearchParameter) -> bool {
+    let Some(expression) = &parameter.expression else { return false };
+    // A date or a quantity is never the string that the element may be as well.
+    let is_text = !matches!(
+        parameter.kind,
+        SearchParameterKind::Date | SearchParameterKind::Number | SearchParameterKind::Quantity
+    );
+    let is_other_type = |path: &str| {
+        let name = path.split('.').next().unwrap_or_default();
+        name != of.name() && ResourceType::parse(name).is_some()
+    };
+    expression.text().split('|').any(|branch| {
         let words: Vec<&str> = branch.split(['(', ')', ' ']).filter(|it| !it.is_empty()).collect();
         words.iter().enumerate().any(|(place, word)| {
             // `(Observation.value as Quantity)`, `Condition.onset.as(Age)`
@@ -175,7 +190,11 @@ fn is_sealed(types: &Types, policy: &SealingPolicy, expression: &str) -> bool {
                 (None, Some(&"as")) => (*word, words.get(place + 2)),
                 (None, _) => (*word, None),
             };
-            policy.seals_path_as(types, path, cast.copied())
+            let is_meant = |name: &str| match cast {
+                Some(cast) => name.eq_ignore_ascii_case(cast),
+                None => is_text || !matches!(name, "string" | "markdown"),
+            };
+            !is_other_type(path) && policy.seals_path_as(types, path, is_meant)
         })
     })
 }
@@ -222,8 +241,14 @@ mod tests {
         }
         // A choice that may be a string is not sealed where it is none.
         let observation = ResourceType::parse("Observation").unwrap();
-        for (code, expected) in [("value-quantity", false), ("value-date", false), ("value-string", true)] {
-            assert_eq!(definitions.search_parameter(observation, code).unwrap().is_sealed, expected, "{code}");
+        for (code, expected) in
+            [("value-quantity", false), ("value-date", false), ("value-string", true), ("date", false)]
+        {
+            assert_eq!(
+                definitions.search_parameter(observation, code).unwrap().is_sealed,
+                expected,
+                "{code}"
+            );
         }
     }
 }

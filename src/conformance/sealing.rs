@@ -98,25 +98,26 @@ impl SealingPolicy {
     /// Whether a path such as `Patient.name.family` leads to or through a sealed element.
     #[must_use]
     pub fn seals_path(&self, types: &Types, path: &str) -> bool {
-        self.seals_path_as(types, path, None)
+        self.seals_path_as(types, path, |_| true)
     }
 
-    /// The same of a path whose last element is only meant where it has that type: `value` as `Quantity`.
+    /// The same of a path whose last element is only meant where it is of certain types, by name: `value` as
+    /// `Quantity`.
     #[must_use]
-    pub fn seals_path_as(&self, types: &Types, path: &str, cast: Option<&str>) -> bool {
+    pub fn seals_path_as(&self, types: &Types, path: &str, is_meant: impl Fn(&str) -> bool) -> bool {
         let mut names = path.split('.').peekable();
         let Some(mut of) = names.next().and_then(|name| types.id(name)) else { return false };
         if ResourceType::parse(types.name(of)).is_some_and(|it| self.open.contains(&it)) {
             return false;
         }
         while let Some(name) = names.next() {
-            let cast = cast.filter(|_| names.peek().is_none());
-            let is_meant = |it: &TypeId| cast.is_none_or(|cast| types.name(*it).eq_ignore_ascii_case(cast));
+            let is_last = names.peek().is_none();
             let Some(element) = types.get(of).and_then(|it| it.elements.iter().find(|it| *it.name == *name))
             else {
                 return false;
             };
-            if element.types.iter().filter(|it| is_meant(it)).any(|it| self.class(of, name, *it).is_some()) {
+            let mut meant = element.types.iter().filter(|it| !is_last || is_meant(types.name(**it)));
+            if meant.any(|it| self.class(of, name, *it).is_some()) {
                 return true;
             }
             let Some(next) = element.types.first() else { return false };

@@ -136,8 +136,8 @@ impl Parameter {
 
     /// Whether it takes canonical URLs, and whether it takes references.
     pub(super) fn takes(&self) -> (bool, bool) {
-        let is_url = |it: &Box<str>| matches!(&**it, "canonical" | "uri" | "url");
-        (self.ends.iter().any(is_url), !self.ends.iter().all(is_url))
+        let is_url = |it: &str| matches!(it, "canonical" | "uri" | "url");
+        (self.ends.iter().any(|it| is_url(it)), !self.ends.iter().all(|it| is_url(it)))
     }
 }
 
@@ -219,7 +219,14 @@ fn parameter(types: &Types, of: TypeId, definition: &Arc<SearchParameter>) -> Pa
             Some(walks) if definition.kind == SearchParameterKind::String => {
                 Source::Walks(walks.into_iter().flat_map(|walk| string_parts(types, walk)).collect())
             }
-            Some(walks) => Source::Walks(walks),
+            Some(mut walks) => {
+                // An extension's value may be anything: only what can be a date is walked to for one.
+                let is_date = |it: &Walk| {
+                    matches!(types.name(it.end), "date" | "dateTime" | "instant" | "Period" | "Timing")
+                };
+                walks.retain(|it| definition.kind != SearchParameterKind::Date || is_date(it));
+                Source::Walks(walks)
+            }
             None => Source::Expression(expression.clone()),
         },
         _ => Source::Walks(Vec::new()),
@@ -274,7 +281,17 @@ fn share(list: &mut [Parameter]) {
         };
         let mut rest = walks.clone().unwrap_or_default();
         let mut asked = Vec::new();
-        if takes_part && !rest.is_empty() {
+        let is_twin = |other: &Parameter| {
+            let is_alike = other.kind() == it.kind() && is_blind(other) == is_blind(it);
+            is_alike
+                && !other.asked.is_empty()
+                && other.source.walks() == walks.as_ref()
+                && other.target.is_none()
+        };
+        if let Some(twin) = list.iter().find(|other| takes_part && !rest.is_empty() && is_twin(other)) {
+            asked.clone_from(&twin.asked);
+            rest.clear();
+        } else if takes_part && !rest.is_empty() {
             // The largest first.
             for owner in owners.iter().rev() {
                 let Some(other) = list.get(*owner) else { continue };
@@ -365,4 +382,71 @@ fn says_the_same(types: &Types, parameter: &Parameter, walks: &[Walk]) -> bool {
     // one is there, the other is not, and its bounds are quantities too.
     let matters = |walk: &&Walk| types.name(walk.end) != "SampledData";
     walks.iter().all(|walk| all.contains(walk)) && all.iter().filter(matters).all(|walk| walks.contains(walk))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(of: &str, code: &str) -> String {
+        let definitions = Definitions::embedded().unwrap();
+        let all = AllParameters::of(&definitions);
+        let parameters = all.of_type(ResourceType::parse(of).unwrap());
+        let asked: Vec<_> = parameters.owners(parameters.get(code).unwrap()).map(|it| &**it.code()).collect();
+        asked.join(" ")
+    }
+
+    #[test]
+    fn what_is_said_twice_is_indexed_once() {
+        for (of, code, expected) in [
+            ("Observation", "patient", "subject"),
+            ("Observation", "subject", "subject"),
+            ("Observation", "combo-code", "component-code code"),
+            ("Observation", "combo-value-quantity", "component-value-quantity value-quantity"),
+            ("Patient", "name", "family given name"),
+            ("Patient", "phonetic", "family given name"),
+            ("Patient", "birthdate", "birthdate"),
+            ("Encounter", "practitioner", "participant"),
+            ("Encounter", "date", "date"),
+        ] {
+            assert_eq!(show(of, code), expected, "{of}.{code}");
+        }
+    }
+
+    /// The store keeps the clinical date, code and quantity of a type in columns of their own.
+    #[test]
+    fn nothing_else_stands_in_for_the_store_s_columns() {
+        let definitions = Definitions::embedded().unwrap();
+        let all = AllParameters::of(&definitions);
+        for of in ResourceType::all() {
+            let parameters = all.of_type(of);
+            let hot =
+                [crate::store::hot::date(of), crate::store::hot::code(of), crate::store::hot::quantity(of)];
+            for code in hot.into_iter().flatten() {
+                let Some(parameter) = parameters.get(code) else {
+                    assert!(definitions.search_parameter(of, code).is_none(), "{of}.{code} is not found");
+                    continue;
+                };
+                let asked: Vec<_> = parameters.owners(parameter).map(|it| &**it.code()).collect();
+                assert_eq!(asked, [code], "{of}");
+            }
+        }
+    }
+
+    /// Walks are what makes indexing fast: whoever adds an expression that is none should know.
+    #[test]
+    fn nearly_every_expression_is_walked() {
+        let definitions = Definitions::embedded().unwrap();
+        let all = AllParameters::of(&definitions);
+        for of in ResourceType::all() {
+            for it in &all.of_type(of).list {
+                if let Source::Expression(expression) = &it.source {
+                    assert_eq!(&**it.code(), "deceased", "{of}: {}", expression.text());
+                }
+                let has_values = !it.ends.is_empty() || it.composite.is_some();
+                let is_special = matches!(&**it.code(), "_text" | "_content" | "_query" | "deceased");
+                assert!(has_values || is_special, "{of}.{} leads nowhere", it.code());
+            }
+        }
+    }
 }

@@ -169,6 +169,7 @@ impl<'t> Reader<'t> {
                         let step = filter(self.brackets()?)?;
                         walks.iter_mut().for_each(|walk| walk.steps.push(step.clone()));
                     }
+                    ("extension", true) => walks = self.extensions(&walks)?,
                     (_, true) => return None,
                     (name, false) => walks = self.members(&walks, name),
                 }
@@ -198,6 +199,7 @@ impl<'t> Reader<'t> {
                 self.text = "";
                 Some(Vec::new())
             }
+            _ if name == "extension" && rest.starts_with('(') => self.extensions(&[start]),
             _ if rest.starts_with('(') => None,
             _ => Some(self.members(&[start], name)),
         }
@@ -225,7 +227,11 @@ impl<'t> Reader<'t> {
         let mut found = Vec::new();
         for walk in walks {
             let elements = self.types.get(walk.end).map(|it| it.elements.as_slice()).unwrap_or_default();
-            let Some(element) = elements.iter().find(|it| *it.name == *name) else { continue };
+            let Some(element) = elements.iter().find(|it| *it.name == *name) else {
+                // `valueDateTime`: a choice as JSON spells it.
+                found.extend(walk.to(self.types, name));
+                continue;
+            };
             for end in &element.types {
                 let mut steps = walk.steps.clone();
                 steps.push(Step::Member(self.types.json_name(element, *end).into()));
@@ -233,6 +239,14 @@ impl<'t> Reader<'t> {
             }
         }
         found
+    }
+
+    /// `extension('url')`
+    fn extensions(&mut self, walks: &[Walk]) -> Option<Vec<Walk>> {
+        let url = self.brackets()?.trim().strip_prefix('\'')?.strip_suffix('\'')?;
+        let mut walks = self.members(walks, "extension");
+        walks.iter_mut().for_each(|walk| walk.steps.push(Step::Is("url".into(), url.into())));
+        Some(walks)
     }
 
     fn cast(&self, walks: &mut Vec<Walk>, name: &str) {

@@ -4,7 +4,7 @@
 
 use super::{Reading, push};
 use crate::fhir::json::Node;
-use crate::search::index::{Index, Key, KeyKind};
+use crate::search::index::{Index, KeyKind};
 use crate::search::normal::{first, normalised, trigrams};
 use crate::search::parameters::{Found, Parameter};
 
@@ -33,16 +33,14 @@ pub(super) fn enter(reading: &Reading<'_>, parameter: &Parameter, found: Found<'
 }
 
 fn add_trigrams(parameter: &Parameter, normal: &str, index: &mut Index) {
-    let is_own = |it: &&Key| it.kind == KeyKind::Trigram && it.parameter == *parameter.code();
-    let mut count =
-        index.keys.iter().rev().take_while(|it| it.parameter == *parameter.code()).filter(is_own).count();
-    for trigram in trigrams(normal) {
-        if count >= MOST_TRIGRAMS {
-            push(index, parameter, KeyKind::Overflow, "");
-            return;
-        }
+    let own = index.keys.iter().rev().take_while(|it| it.parameter == *parameter.code());
+    let room = MOST_TRIGRAMS.saturating_sub(own.filter(|it| it.kind == KeyKind::Trigram).count());
+    let mut rest = trigrams(normal);
+    for trigram in rest.by_ref().take(room) {
         push(index, parameter, KeyKind::Trigram, trigram);
-        count += 1;
+    }
+    if rest.next().is_some() {
+        push(index, parameter, KeyKind::Overflow, "");
     }
 }
 

@@ -133,7 +133,7 @@ impl<'a> Planning<'a> {
         self.through(parameters, reference, &targets, |target| {
             self.condition(target, rest, value, depth + 1).map_err(|it| it.within(name))
         })
-            .unwrap_or_else(|| Err(Refusal::unknown(name, "the reference has no target type")))
+        .unwrap_or_else(|| Err(Refusal::unknown(name, "the reference has no target type")))
     }
 
     /// The predicate that a reference leads to something that satisfies another, whichever types know that
