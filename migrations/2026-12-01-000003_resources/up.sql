@@ -69,7 +69,7 @@ begin
       name || '_code_date', name);
   end if;
   if has_quantity then
-    execute format('create index %I on resource.%I (code, quantity_low) where quantity_low is not null',
+    execute format('create index %I on resource.%I (code, quantity_low, quantity_high) where quantity_low is not null',
       name || '_code_quantity', name);
   end if;
   perform public.wall_by_tenant(format('resource.%I', name)::regclass);

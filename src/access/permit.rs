@@ -96,6 +96,12 @@ impl Permit {
         Permit { narrowing: Arc::new(narrowing), ..self.clone() }
     }
 
+    /// The same permit, where of these classes only those may be seen that it opens anyway.
+    #[must_use]
+    pub fn showing(&self, classes: SealClasses) -> Permit {
+        Permit { classes: self.classes.and(classes), ..self.clone() }
+    }
+
     /// What of each type may be touched.
     #[must_use]
     pub fn narrowing(&self) -> &Narrowing {

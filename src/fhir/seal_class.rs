@@ -110,6 +110,12 @@ impl SealClasses {
         SealClasses(self.0 & !(1 << class.code()))
     }
 
+    /// Those that are among these and the others.
+    #[must_use]
+    pub fn and(self, others: SealClasses) -> SealClasses {
+        SealClasses(self.0 & others.0)
+    }
+
     /// Whether the class is among them.
     #[must_use]
     pub fn contains(self, class: SealClass) -> bool {

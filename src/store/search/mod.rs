@@ -14,6 +14,18 @@
 //! chain. The road not taken, to bring the inner matches to the server and ask again with their keys, costs a
 //! second round trip and breaks where there are many; it is taken only where the inner condition needs the
 //! opened resource.
+//!
+//! Measured on 200,000 Observations of 4,000 patients, a page of 20 in a debug build of which 0.5 ms are ours, in
+//! ms: by identifier 0.5, a frequent code 0.5, one of 1 % 3.1, code and newest first 1.3, code and since a date
+//! 3.0, a patient's newest first 0.8; a chain by patient's name 2.0, by gender and code 2.0; `_has` by a rare or
+//! a frequent code 1.7. With 50,000 they take the same time, but for the code of 1 % (1.2): what is neither rare
+//! nor frequent is collected and sorted, and grows with the number of its rows. So do `gt` and `ge` on a quantity,
+//! by the number of rows of their code.
+//!
+//! # Decision 2026-11-24
+//! Drivers are written so that a statement has one sensible plan, behind fences (`offset 0`) and with every other
+//! condition as `(…) is true`. Left to itself, the planner, which knows no values once a statement is prepared,
+//! looked up the end of each chain by reading the whole table (780 ms for a `_has`, now 2).
 
 mod asked;
 mod choose;
