@@ -43,6 +43,11 @@ impl Sql {
         self
     }
 
+    /// Not worth remembering, if it has more values than that: long statements come in too many shapes.
+    pub(super) fn cached_up_to(self, values: usize) -> Sql {
+        if self.values.len() > values { self.uncached() } else { self }
+    }
+
     /// The next value that the text names.
     pub(super) fn with(mut self, value: impl Into<Value>) -> Sql {
         self.values.push(value.into());

@@ -40,6 +40,9 @@ pub(super) type Types = (
 pub(super) type Columns =
     (i64, i32, i64, i16, Uuid, Option<String>, Option<i64>, Vec<u8>, Vec<Option<i64>>, Vec<Option<f64>>);
 
+/// A statement with more values than this is prepared each time.
+pub(super) const MOST_VALUES: usize = 16;
+
 /// What [`Columns`] begin with.
 pub(super) const COLUMNS: &str = "r.rid, r.version, r.updated, r.deed, r.id, r.id_text, r.patient, r.body";
 
@@ -74,8 +77,7 @@ async fn ask(
 pub(super) fn statement(asked: &Asked<'_>, plan: &Plan) -> Result<Sql, StoreError> {
     let mut sql = Sql::new("select ");
     push_statement(&mut sql, asked, plan)?;
-    // Every further condition is another shape.
-    Ok(if asked.conjuncts.len() > 4 { sql.uncached() } else { sql })
+    Ok(sql.cached_up_to(MOST_VALUES))
 }
 
 /// Adds it after `select `.

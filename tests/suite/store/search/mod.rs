@@ -1,6 +1,7 @@
 //! Searches on a real PostgreSQL, over indexes made by hand.
 
 mod chain;
+mod epoch;
 mod include;
 mod page;
 mod predicate;
@@ -27,7 +28,7 @@ static VERIFIER: LazyLock<Verifier> =
 
 /// A store to search in.
 struct Shelf {
-    _database: Database,
+    database: Database,
     store: Store,
     permit: Permit,
 }
@@ -35,7 +36,7 @@ struct Shelf {
 impl Shelf {
     async fn new() -> Shelf {
         let (database, store) = store().await;
-        Shelf { _database: database, store, permit: Permit::everything("test") }
+        Shelf { database, store, permit: Permit::everything("test") }
     }
 
     async fn put(&self, books: Vec<Deed>) {
@@ -68,7 +69,7 @@ impl Shelf {
 
     async fn narrowed(&self, resource_type: &str, narrowing: Predicate) -> Shelf {
         Shelf {
-            _database: Database::empty().await,
+            database: Database::empty().await,
             store: self.store.clone(),
             permit: self.permit.narrowed(a_type(resource_type), narrowing),
         }

@@ -87,7 +87,7 @@ async fn any_question_is_answered_alike() {
     for some in shelved.chunks(1000) {
         shelf.put(some.iter().map(|(id, it)| book(&format!("Observation/{id}"), it.clone())).collect()).await;
     }
-    shelf._database.superuser().await.batch_execute("vacuum analyze").await.unwrap();
+    shelf.database.superuser().await.batch_execute("vacuum analyze").await.unwrap();
     for round in 0..250 {
         let filter = some_predicate(&mut dice, 2);
         let mut expected: Vec<&(String, Index)> =
