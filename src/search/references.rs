@@ -67,15 +67,16 @@ impl Verifier {
         code: Option<&str>,
         target: ResourceType,
     ) -> Vec<Arc<str>> {
-        let mut names = Vec::new();
+        let mut names: Vec<Arc<str>> = Vec::new();
         for parameter in reference_parameters(&self.definitions, resource_type) {
             let is_meant = code.is_none_or(|it| it == &*parameter.code)
                 && (parameter.targets.is_empty() || parameter.targets.contains(&target));
-            let name = index_name(&self.definitions, resource_type, parameter);
-            if is_meant && !names.contains(name) {
-                names.push(name.clone());
+            if is_meant {
+                names.extend(self.index_names(resource_type, &parameter.code));
             }
         }
+        names.sort_unstable();
+        names.dedup();
         names
     }
 
@@ -100,28 +101,4 @@ fn reference_parameters(
 ) -> impl Iterator<Item = &Arc<SearchParameter>> {
     let parameters = definitions.search_parameters(resource_type).iter();
     parameters.filter(|it| it.kind == SearchParameterKind::Reference)
-}
-
-/// The parameter that holds the entries of this one: `patient` is `subject` where it is a Patient.
-fn index_name<'a>(
-    definitions: &'a Definitions,
-    resource_type: ResourceType,
-    parameter: &'a Arc<SearchParameter>,
-) -> &'a Arc<str> {
-    let path = path_of(resource_type, parameter);
-    let Some((whole, _)) = path.and_then(|it| it.split_once(".where(resolve() is ")) else {
-        return &parameter.code;
-    };
-    let mut holders = reference_parameters(definitions, resource_type);
-    let holder = holders.find(|it| path_of(resource_type, it) == Some(whole));
-    holder.map_or(&parameter.code, |it| &it.code)
-}
-
-/// What the expression says of that type.
-fn path_of(resource_type: ResourceType, parameter: &SearchParameter) -> Option<&str> {
-    let text = parameter.expression.as_ref()?.text();
-    let is_of_type = |it: &&str| {
-        it.trim_start_matches('(').split_once('.').is_some_and(|(name, _)| name == resource_type.name())
-    };
-    text.split(" | ").find(is_of_type)
 }

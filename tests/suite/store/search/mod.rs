@@ -7,6 +7,7 @@ mod page;
 mod predicate;
 mod random;
 mod total;
+mod verify;
 
 use super::{NOW, TENANT, a_type, an_id, store};
 use crate::support::database::Database;
