@@ -2,8 +2,10 @@
 
 use super::ending::{Ending, Event};
 use crate::app::App;
+use crate::audit::chain;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::fhir::id::TenantId;
 use crate::http::server::Server;
 use crate::http::tls::Certificate;
 use crate::telemetry;
@@ -48,6 +50,7 @@ pub(super) async fn serve(config: Config, ending: &mut Ending) -> Result<()> {
         })
     });
     let server = Server::start(Arc::clone(&app), listener, certificate.as_ref(), metrics)?;
+    let sealers = chain::start(&app, &[TenantId::FIRST]);
     println!("ready {}", app.fhir_base());
     loop {
         match ending.next().await {
@@ -61,8 +64,6 @@ pub(super) async fn serve(config: Config, ending: &mut Ending) -> Result<()> {
     }
     info!("stopping");
     server.stop().await;
-    if let Some(upkeep) = upkeep {
-        upkeep.abort();
-    }
+    sealers.iter().chain(&upkeep).for_each(|task| task.abort());
     Ok(())
 }

@@ -4,5 +4,6 @@ mod body;
 mod exchange;
 mod limits;
 mod malformed;
+mod rest;
 mod tls;
 mod unauthorized;
