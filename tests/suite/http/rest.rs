@@ -108,6 +108,10 @@ async fn searches_by_post_and_compartments_find_the_same() {
             system.request("POST", path).header("content-type", "application/x-www-form-urlencoded");
         send(request.body(body))
     };
+    // Whatever a search answers, it answers however it is asked.
+    let found = |answer: &Answer| (answer.status, answer.json()["entry"][0]["resource"]["id"].clone());
+    let expected = found(&system.get("Patient?_id=a").await);
+    assert_ne!(expected.0, 404);
     for (path, body) in
         [("Patient/_search", "_id=a"), ("Patient/_search?_id=a", ""), ("_search", "_type=Patient&_id=a")]
     {
