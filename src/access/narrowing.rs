@@ -7,7 +7,7 @@ use crate::access::granular;
 use crate::access::permit::Narrowing;
 use crate::access::principal::Principal;
 use crate::access::reach::{Asker, Belonging, Bound, only_looks};
-use crate::access::scope::{Permission, ResourceScope};
+use crate::access::scope::{Level, Permission, ResourceScope};
 use crate::conformance::definitions::Definitions;
 use crate::fhir::id::{ResourceId, ResourceType};
 use crate::search::predicate::Predicate;
@@ -26,6 +26,8 @@ struct Kept {
     belonging: Vec<(ResourceType, Belonging)>,
     narrowings: Cache<Question, Arc<Narrowing>>,
     conditions: Cache<(Box<str>, Arc<str>, ResourceType), Option<Predicate>>,
+    /// AuditEvent.
+    trail: Option<ResourceType>,
 }
 
 /// Everything that a narrowing depends on.
@@ -81,6 +83,9 @@ fn compile(
     for scope in whole.into_iter().chain(granular) {
         let bound = asker.bound(scope.level, patient.as_ref());
         for (resource_type, belonging) in kept.covered(scope) {
+            if Some(*resource_type) == kept.trail && !reaches_trail(scope, &bound, *permission) {
+                continue;
+            }
             let reached = match (&bound, belonging) {
                 (Bound::Nobody, _) => continue,
                 (Bound::Everybody, _) => Predicate::True,
@@ -107,10 +112,21 @@ fn compile(
     narrowing
 }
 
+/// Everybody's events are for those who were given them by name: `user/*` is for work with patients.
+fn reaches_trail(scope: &ResourceScope, bound: &Bound, permission: Permission) -> bool {
+    let is_of_users = scope.level == Level::User && *bound == Bound::Everybody;
+    !(only_looks(permission) && is_of_users && scope.resource_type.is_none())
+}
+
 impl Kept {
     fn new(definitions: &Definitions) -> Kept {
         let belonging = ResourceType::all().map(|it| (it, Belonging::of(definitions, it))).collect();
-        Kept { belonging, narrowings: Cache::new(NARROWINGS), conditions: Cache::new(CONDITIONS) }
+        Kept {
+            belonging,
+            narrowings: Cache::new(NARROWINGS),
+            conditions: Cache::new(CONDITIONS),
+            trail: ResourceType::parse("AuditEvent"),
+        }
     }
 
     /// The types that a scope speaks of.

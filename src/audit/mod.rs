@@ -2,10 +2,12 @@
 //!
 //! <https://profiles.ihe.net/ITI/BALP/>
 //!
-//! Reading order: the kinds of events (`event`), how they are chained and signed (`chain`) and checked
-//! (`verify`, `live`, `export`), and whether the trail is well (`health`).
+//! Reading order: the kinds of events (`event`), how they are shown (`balp`) and found (`find`), how they are
+//! chained and signed (`chain`) and checked (`verify`, `live`, `export`), and whether the trail is well (`health`).
 
+pub mod balp;
 pub mod event;
+pub mod find;
 
 pub mod chain;
 pub mod checkpoint;

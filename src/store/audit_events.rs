@@ -2,14 +2,16 @@
 
 use crate::crypto::key_ring::SubjectKeys;
 use crate::crypto::seal;
-use crate::fhir::id::{ResourceId, TenantId};
+use crate::fhir::id::{ResourceId, ResourceType, TenantId};
 use crate::store::Store;
 use crate::store::audit_log::{AuditRow, detail_place};
 use crate::store::entities;
 use crate::store::error::StoreError;
 use crate::store::keys::NOBODY;
+use crate::store::logical_id;
 use crate::store::sql::Sql;
-use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Binary, Nullable, SmallInt, Text, Uuid as SqlUuid};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Which events are asked for; what is not set does not matter.
@@ -17,7 +19,7 @@ use uuid::Uuid;
 pub struct AuditFilter {
     /// Events about that patient.
     pub patient: Option<ResourceId>,
-    /// Events of that agent.
+    /// Events of that agent, or through that client.
     pub agent: Option<String>,
     /// Events with that action.
     pub action: Option<char>,
@@ -37,8 +39,8 @@ pub struct AuditFilter {
     pub count: u32,
 }
 
-/// An event as it was recorded. Its patients are known to the trail by hashes alone, so the list is empty:
-/// they are among the entities.
+/// An event as it was recorded. Its patients are known to the trail by numbers alone (`subjects`): see
+/// [`Store::patients_of_subjects`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditEvent {
     /// Its id.
@@ -50,12 +52,12 @@ pub struct AuditEvent {
 type Columns = (
     (i64, i64, i16, i16, String, Option<Uuid>),
     (String, Option<String>, Option<String>, Option<String>, Option<String>),
-    (Vec<u8>, Option<Vec<u8>>),
+    (Vec<i64>, Vec<u8>, Option<Vec<u8>>),
 );
 type Types = (
     (BigInt, BigInt, SmallInt, SmallInt, Text, Nullable<SqlUuid>),
     (Text, Nullable<Text>, Nullable<Text>, Nullable<Text>, Nullable<Text>),
-    (Binary, Nullable<Binary>),
+    (Array<BigInt>, Binary, Nullable<Binary>),
 );
 
 impl Store {
@@ -74,10 +76,36 @@ impl Store {
         rows.into_iter().map(|row| event(tenant, keys.as_deref(), row)).collect()
     }
 
+    /// The patients with these numbers, as far as they were ever stored here.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn patients_of_subjects(
+        &self,
+        tenant: TenantId,
+        subjects: &[i64],
+    ) -> Result<HashMap<i64, ResourceId>, StoreError> {
+        let Some(patient) = ResourceType::parse("Patient").filter(|_| !subjects.is_empty()) else {
+            return Ok(HashMap::new());
+        };
+        let mut subjects = subjects.to_vec();
+        subjects.sort_unstable();
+        subjects.dedup();
+        let keys = self.tenant_keys(tenant).await?;
+        let sql =
+            Sql::new("select id, id_text from resource.patient where tenant = $1 and patient = any($2)");
+        let sql = sql.with(tenant.0).with(subjects);
+        let rows: Vec<(Uuid, Option<String>)> =
+            self.ask::<(SqlUuid, Nullable<Text>), _>(tenant, &[patient], &sql).await?;
+        let ids = rows.into_iter().filter_map(|(id, text)| logical_id::read(id, text));
+        // Whoever is in the compartment of another patient stands in that row, too.
+        Ok(ids.map(|id| (keys.subject_of_patient(id.as_str()), id)).collect())
+    }
+
     async fn audit_question(&self, tenant: TenantId, filter: &AuditFilter) -> Result<Sql, StoreError> {
         let mut sql = Sql::new(
             "select id, recorded, kind, outcome, action::text, request, agent, client, purpose, rule, network, \
-             entities, detail from audit_events where tenant = ",
+             patients, entities, detail from audit_events where tenant = ",
         );
         sql.bind(tenant.0);
         if let Some(patient) = &filter.patient {
@@ -85,7 +113,8 @@ impl Store {
             sql.push(" and patients @> ").bind(vec![keys.subject_of_patient(patient.as_str())]);
         }
         if let Some(agent) = &filter.agent {
-            sql.push(" and agent = ").bind(agent.as_str());
+            let place = sql.push(" and (agent = ").value(agent.as_str());
+            sql.place(place).push(" or client = ").place(place).push(")");
         }
         if let Some(action) = filter.action {
             sql.push(" and action = ").bind(action.to_string()).push("::text::\"char\"");
@@ -117,7 +146,7 @@ fn event(tenant: TenantId, keys: Option<&SubjectKeys>, columns: Columns) -> Resu
     let (
         (id, recorded, kind, outcome, action, request),
         (agent, client, purpose, rule, network),
-        (entities, detail),
+        (subjects, entities, detail),
     ) = columns;
     let entities =
         entities::unpack(&entities).ok_or(StoreError::broken("the entities of an event cannot be read"))?;
@@ -136,7 +165,7 @@ fn event(tenant: TenantId, keys: Option<&SubjectKeys>, columns: Columns) -> Resu
         request,
         network,
         patients,
-        subjects: Vec::new(),
+        subjects,
         entities,
         detail,
     };

@@ -140,6 +140,15 @@ fn systems_have_no_user() {
 }
 
 #[test]
+fn the_trail_is_granted_to_users_by_name() {
+    check("user/*.rs", "Practitioner/p", "", READ, &[("AuditEvent", "none"), ("Provenance", "all")]);
+    check("user/AuditEvent.rs", "Practitioner/p", "", READ, &[("AuditEvent", "all")]);
+    check("user/*.rs", "Patient/alice", "", READ, &[("AuditEvent", "alice")]);
+    check("patient/*.rs", "Practitioner/p", "alice", READ, &[("AuditEvent", "alice")]);
+    check("system/*.rs", "", "", READ, &[("AuditEvent", "all")]);
+}
+
+#[test]
 fn grants_add_up() {
     let alice = "patient/Observation.rs patient/Observation.r patient/Patient.r";
     check(alice, "Practitioner/p", "alice", READ, &[("Observation", "alice"), ("Patient", "alice")]);

@@ -1,6 +1,8 @@
 //! The trail: chained, signed, checked; and every way to change it unseen, tried.
 
+mod balp;
 mod chain;
+mod find;
 mod tampering;
 
 use crate::support::database::Database;
