@@ -72,13 +72,7 @@ impl Order {
             let by = match &key.by {
                 SortBy::Id => Column::Id,
                 SortBy::LastUpdated => Column::Updated,
-                SortBy::Parameter(code) if hot::date(resource_type) == Some(code) => Column::Date,
-                SortBy::Parameter(code) if hot::quantity(resource_type) == Some(code) => Column::Quantity,
-                SortBy::Parameter(code) => match verifier.sorted_in(resource_type, code) {
-                    SortedIn::Dates => Column::PostedDate(compiler.posting(resource_type, code, None)),
-                    SortedIn::Numbers => Column::PostedNumber(compiler.posting(resource_type, code, None)),
-                    SortedIn::Resource => return None,
-                },
+                SortBy::Parameter(code) => column(compiler, verifier, resource_type, code)?,
             };
             made.push(OrderKey { by, is_descending: key.is_descending });
         }
@@ -209,6 +203,27 @@ impl Order {
         sql.push(" = ").place(bound).push(" and ");
         self.push_after_from(sql, after, place + 1);
         sql.push("))");
+    }
+}
+
+/// Where the values of a parameter are, which may be indexed under other names than its own.
+fn column(
+    compiler: &Compiler<'_>,
+    verifier: &Verifier,
+    resource_type: ResourceType,
+    code: &str,
+) -> Option<Column> {
+    let names = verifier.index_names(resource_type, code);
+    match names.as_slice() {
+        [only] if hot::date(resource_type) == Some(only) => return Some(Column::Date),
+        [only] if hot::quantity(resource_type) == Some(only) => return Some(Column::Quantity),
+        _ => {}
+    }
+    let keys = || names.iter().flat_map(|it| compiler.posting(resource_type, it, None)).collect();
+    match verifier.sorted_in(resource_type, code) {
+        SortedIn::Dates => Some(Column::PostedDate(keys())),
+        SortedIn::Numbers => Some(Column::PostedNumber(keys())),
+        SortedIn::Resource => None,
     }
 }
 
