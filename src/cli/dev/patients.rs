@@ -30,14 +30,14 @@ pub(super) async fn load(config: Config) {
 
 async fn fill(config: &Config) -> Result<Option<usize>> {
     let server = load::dev_server(config)?;
-    let mut found = server.get("Patient?_count=1&_elements=id").await;
+    let mut found = server.get("_history?_count=1").await;
     // The server is only just starting.
     for _ in 0..100 {
         if found.is_ok() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
-        found = server.get("Patient?_count=1&_elements=id").await;
+        found = server.get("_history?_count=1").await;
     }
     let found = found?;
     if found.status != Some(200) {
