@@ -19,3 +19,4 @@ pub mod search;
 pub mod smart;
 pub mod store;
 pub mod telemetry;
+pub mod terminology;

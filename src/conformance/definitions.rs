@@ -2,12 +2,13 @@
 
 use super::guide::Guide;
 use super::package::{self, PackageError};
+use super::rulebook::Rulebook;
 use super::search_parameter::SearchParameter;
 use crate::fhir::id::ResourceType;
 use crate::fhir::types::Types;
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What is legal, and how to find it.
 #[derive(Default)]
@@ -17,6 +18,7 @@ pub struct Definitions {
     pub(super) search_parameters: Vec<Vec<Arc<SearchParameter>>>,
     pub(super) compartments: HashMap<(Box<str>, ResourceType), Vec<Box<str>>>,
     pub(super) guides: Vec<Arc<Guide>>,
+    pub(super) rulebook: OnceLock<Rulebook>,
     pub(super) derived: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
@@ -33,6 +35,11 @@ impl Definitions {
     #[must_use]
     pub fn guides(&self) -> &[Arc<Guide>] {
         &self.guides
+    }
+
+    /// What validation looks up; made when it is first needed.
+    pub(super) fn rulebook(&self) -> &Rulebook {
+        self.rulebook.get_or_init(|| Rulebook::new(&self.types, &self.guides))
     }
 
     /// The search parameters of a type, those of every resource included, by code.

@@ -2,9 +2,13 @@
 
 pub mod capability;
 pub mod compile;
+mod constraint;
 pub mod definitions;
 pub mod guide;
+mod invariant;
 pub mod package;
+mod rulebook;
 pub mod sealing;
 pub mod search_parameter;
 pub mod validate;
+mod value_set;

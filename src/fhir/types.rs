@@ -71,8 +71,18 @@ pub struct Element {
 pub struct Member<'a> {
     /// The element's definition.
     pub element: &'a Element,
+    /// The place of the element in its type.
+    pub place: usize,
     /// The type of this spelling of it.
     pub type_id: TypeId,
+}
+
+impl TypeId {
+    /// Its number, for tables beside [`Types`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
 }
 
 impl Element {
@@ -109,7 +119,8 @@ impl Types {
         let of = self.get(id)?;
         let place = of.members.binary_search_by(|(name, ..)| (**name).cmp(json_name)).ok()?;
         let (_, element, type_id) = of.members.get(place)?;
-        Some(Member { element: of.elements.get(usize::from(*element))?, type_id: *type_id })
+        let place = usize::from(*element);
+        Some(Member { element: of.elements.get(place)?, place, type_id: *type_id })
     }
 
     /// The JSON name of an element when it has that type: `value` as `Quantity` is `valueQuantity`.

@@ -1,42 +1,62 @@
 //! HL7's own example resources: all that are valid must be accepted.
 
+use super::cases;
 use crate::support::data;
+use std::path::PathBuf;
 use vesta::conformance::definitions::Definitions;
-use vesta::conformance::validate::{Options, validate};
-use vesta::fhir::json::Limits;
-use vesta::fhir::outcome::Severity;
-use vesta::fhir::resource::Resource;
+use vesta::conformance::validate::Options;
 
-/// Each with the reason why it is not valid.
-const KNOWN_INVALID: &str = include_str!("../../official/examples_invalid.txt");
+fn refused(paths: &[PathBuf], prefix: &str) -> Vec<(String, String)> {
+    let definitions = Definitions::embedded().unwrap();
+    let mut refused = Vec::new();
+    for path in paths {
+        let errors = cases::errors(&definitions, std::fs::read(path).unwrap(), &Options::default());
+        if let Some(first) = errors.first() {
+            refused.push((format!("{prefix}{}", cases::name(path)), format!("{} {first}", errors.len())));
+        }
+    }
+    refused
+}
 
 #[test]
 fn the_examples_of_r4_are_valid() {
-    let definitions = Definitions::embedded().unwrap();
-    let mut refused = Vec::new();
+    let paths = data::files("examples-r4", "json");
+    assert!(paths.len() > 800, "only {} examples were found", paths.len());
+    let refused = refused(&paths, "");
+    cases::check_list(&refused, include_str!("../../official/examples_invalid.txt"), paths.len());
+}
+
+#[test]
+fn the_examples_of_us_core_are_valid() {
+    let mut all = Vec::new();
     let mut count = 0;
-    for path in data::files("examples-r4", "json") {
-        let text = std::fs::read(&path).unwrap();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let issues = match Resource::parse(text, &Limits::default()) {
-            Ok(resource) => validate(&definitions, &resource, &Options::default()),
-            Err(outcome) => outcome.issues().to_vec(),
-        };
-        count += 1;
-        let errors: Vec<_> = issues.iter().filter(|issue| issue.severity >= Severity::Error).collect();
-        if let Some(first) = errors.first() {
-            refused.push(format!(
-                "{name}: {} {:?} ({} in all)",
-                first.diagnostics,
-                first.expression,
-                errors.len()
-            ));
-        }
+    for version in ["311", "610", "700"] {
+        let paths: Vec<PathBuf> = data::files("us-core-plain", "json")
+            .into_iter()
+            .filter(|it| it.to_string_lossy().contains(&format!("/{version}/package/example/")))
+            .collect();
+        count += paths.len();
+        all.extend(refused(&paths, &format!("{version}/")));
     }
-    assert!(count > 800, "only {count} examples were found");
-    let known: Vec<&str> = KNOWN_INVALID.lines().filter(|line| !line.starts_with('#')).collect();
-    let is_known = |line: &&String| known.iter().any(|it| it.split('\t').next() == line.split(':').next());
-    let unexplained: Vec<&String> = refused.iter().filter(|line| !is_known(line)).collect();
-    assert!(unexplained.is_empty(), "{} of {count}:\n{unexplained:#?}", unexplained.len());
-    assert_eq!(refused.len(), known.len(), "the list of invalid examples can shrink");
+    assert!(count > 300, "only {count} examples were found");
+    cases::check_list(&all, include_str!("../../official/us_core_invalid.txt"), count);
+}
+
+#[test]
+fn the_examples_of_other_guides_are_valid() {
+    let of_definitions = [
+        "StructureDefinition",
+        "ValueSet",
+        "CodeSystem",
+        "SearchParameter",
+        "ImplementationGuide",
+        "CapabilityStatement",
+        "OperationDefinition",
+    ];
+    let paths: Vec<PathBuf> = data::files("igs", "json")
+        .into_iter()
+        .filter(|it| !of_definitions.iter().any(|of| cases::name(it).starts_with(of)))
+        .collect();
+    assert!(paths.len() > 50, "only {} examples were found", paths.len());
+    cases::check_list(&refused(&paths, ""), include_str!("../../official/guides_invalid.txt"), paths.len());
 }

@@ -1,6 +1,8 @@
 //! HL7's own cases, run against us.
 
+mod cases;
 mod examples;
 mod fhirpath;
 mod patch;
+mod synthea;
 mod xml;

@@ -1,0 +1,166 @@
+use super::*;
+use crate::fhir::json::Limits;
+use crate::fhir::outcome::Severity;
+use std::sync::LazyLock;
+
+static DEFINITIONS: LazyLock<Definitions> = LazyLock::new(|| Definitions::embedded().unwrap());
+
+/// Each issue as `severity rule place`.
+fn issues(text: &str, options: &Options<'_>) -> Vec<String> {
+    let resource = Resource::parse(text, &Limits::default()).unwrap();
+    let issues = validate(&DEFINITIONS, &resource, options);
+    issues
+        .iter()
+        .map(|it| {
+            let code = if it.severity == Severity::Error { "error" } else { "warning" };
+            let rule = it.rule.as_deref().unwrap_or(it.code.code());
+            format!("{code} {} {}", rule.rsplit('/').next().unwrap(), it.expression.join(","))
+        })
+        .collect()
+}
+
+fn check(text: &str, expected: &[&str]) {
+    assert_eq!(issues(text, &Options::default()), expected, "{text}");
+}
+
+#[test]
+fn structure_and_cardinality() {
+    check(r#"{"resourceType":"Patient","id":"a","name":[{"family":"F"}]}"#, &[]);
+    check(r#"{"resourceType":"Patient","nam":1}"#, &["error structure Patient.nam"]);
+    check(r#"{"resourceType":"Patient","name":{}}"#, &["error structure Patient.name"]);
+    check(r#"{"resourceType":"Patient","name":[{}]}"#, &["error structure Patient.name[0]"]);
+    check(r#"{"resourceType":"Patient","name":[{"id":"x"}]}"#, &["error ele-1 Patient.name[0]"]);
+    check(
+        r#"{"resourceType":"Patient","deceasedBoolean":true,"deceasedDateTime":"2020"}"#,
+        &["error structure Patient"],
+    );
+    check(r#"{"resourceType":"Patient","deceasedDateTime":"2020","_deceasedDateTime":{"id":"x"}}"#, &[]);
+    check(
+        r#"{"resourceType":"Patient","name":[{"given":[null,"B"]}]}"#,
+        &["error ele-1 Patient.name[0].given[0]"],
+    );
+    check(r#"{"resourceType":"Observation","code":{"text":"x"}}"#, &["error required Observation"]);
+}
+
+#[test]
+fn codes_rules_and_references() {
+    check(r#"{"resourceType":"Patient","gender":"banana"}"#, &["error administrative-gender Patient.gender"]);
+    check(r#"{"resourceType":"Patient","language":"en_US"}"#, &["error all-languages Patient.language"]);
+    check(r#"{"resourceType":"Patient","contact":[{"gender":"male"}]}"#, &["error pat-1 Patient.contact[0]"]);
+    check(
+        r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"Claim/1"}}"#,
+        &["error structure Observation.subject"],
+    );
+    check(
+        r##"{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"#p"}}"##,
+        &["error ref-1 Observation.subject"],
+    );
+    check(
+        r##"{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"#p"},"contained":[{"resourceType":"Claim","id":"p"}]}"##,
+        &[
+            "error structure Observation.subject",
+            "error required Observation.contained[0]",
+            "error required Observation.contained[0]",
+            "error required Observation.contained[0]",
+            "error required Observation.contained[0]",
+            "error required Observation.contained[0]",
+            "error required Observation.contained[0]",
+            "error required Observation.contained[0]",
+            "error required Observation.contained[0]",
+        ],
+    );
+    check(
+        r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"valueString":"a","dataAbsentReason":{"text":"b"}}"#,
+        &["error obs-6 Observation"],
+    );
+    check(
+        r#"{"resourceType":"Encounter","status":"planned","class":{"code":"AMB"},"period":{"start":"2020-02","end":"2020-01-01"}}"#,
+        &["error per-1 Encounter.period"],
+    );
+}
+
+#[test]
+fn extensions_stand_where_they_may() {
+    let of = |extension: &str| format!(r#"{{"resourceType":"Patient","extension":[{extension}]}}"#);
+    check(&of(r#"{"url":"http://unknown.org/x","valueString":"a"}"#), &[]);
+    check(&of(r#"{"url":"http://unknown.org/x"}"#), &["error ext-1 Patient.extension[0]"]);
+    check(
+        &of(
+            r#"{"url":"http://hl7.org/fhir/StructureDefinition/patient-birthPlace","valueAddress":{"city":"x"}}"#,
+        ),
+        &[],
+    );
+    check(
+        &of(r#"{"url":"http://hl7.org/fhir/StructureDefinition/patient-birthPlace","valueString":"x"}"#),
+        &["error patient-birthPlace Patient.extension[0].valueString"],
+    );
+    check(
+        r#"{"resourceType":"Group","type":"person","actual":true,"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/patient-birthPlace","valueAddress":{"city":"x"}}]}"#,
+        &["error patient-birthPlace Group.extension[0]"],
+    );
+    check(
+        r#"{"resourceType":"Patient","modifierExtension":[{"url":"http://unknown.org/x","valueString":"a"}]}"#,
+        &["warning extension Patient.modifierExtension[0]"],
+    );
+    check(
+        r#"{"resourceType":"Patient","birthDate":"1970-03-30","_birthDate":{"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/patient-birthTime","valueDateTime":"1970-03-30T10:00:00Z"}]}}"#,
+        &[],
+    );
+}
+
+#[test]
+fn claims_are_held() {
+    let pressure = |components: &str| {
+        format!(
+            r#"{{"resourceType":"Observation","meta":{{"profile":["http://hl7.org/fhir/StructureDefinition/bp"]}},"status":"final",
+            "category":[{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"vital-signs"}}]}}],
+            "code":{{"coding":[{{"system":"http://loinc.org","code":"85354-9"}}]}},"subject":{{"reference":"Patient/1"}},
+            "effectiveDateTime":"2020-01-01","component":[{components}]}}"#
+        )
+    };
+    let part = |code: &str, unit: &str| {
+        format!(
+            r#"{{"code":{{"coding":[{{"system":"http://loinc.org","code":"{code}"}}]}},"valueQuantity":{{"value":1,"unit":"u","system":"http://unitsofmeasure.org","code":"{unit}"}}}}"#
+        )
+    };
+    check(&pressure(&format!("{},{}", part("8480-6", "mm[Hg]"), part("8462-4", "mm[Hg]"))), &[]);
+    check(
+        &pressure(&format!("{},{}", part("8480-6", "mm[Hg]"), part("8462-4", "cm"))),
+        &["error bp Observation.component[1].valueQuantity.code"],
+    );
+    check(
+        &pressure(&format!("{},{}", part("8480-6", "mm[Hg]"), part("8480-6", "mm[Hg]"))),
+        &["error bp Observation.component[1]", "error bp Observation"],
+    );
+    check(
+        r#"{"resourceType":"Patient","meta":{"profile":["http://unknown.org/p"]}}"#,
+        &["warning not-supported Patient.meta.profile[0]"],
+    );
+}
+
+#[test]
+fn us_core_by_any_version() {
+    let race = r#"{"url":"http://hl7.org/fhir/us/core/StructureDefinition/us-core-race","extension":[{"url":"text","valueString":"x"}]}"#;
+    let patient = |rest: &str| {
+        format!(
+            r#"{{"resourceType":"Patient","meta":{{"profile":["http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient"]}},"extension":[{race}],
+            "identifier":[{{"system":"s","value":"v"}}],"name":[{{"family":"F"}}]{rest}}}"#
+        )
+    };
+    check(&patient(r#","gender":"female""#), &[]);
+    check(&patient(""), &["error us-core-patient Patient"]);
+}
+
+#[test]
+fn a_profile_may_be_asked_for() {
+    let text = r#"{"resourceType":"Patient","name":[{"family":"F"}]}"#;
+    let options = Options {
+        profiles: &["http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient|6.1.0"],
+        ..Options::default()
+    };
+    assert_eq!(issues(text, &options), ["error us-core-patient Patient", "error us-core-patient Patient"]);
+    assert_eq!(
+        issues(text, &Options { mode: Mode::BestPractice, ..Options::default() }),
+        ["warning dom-6 Patient"]
+    );
+}

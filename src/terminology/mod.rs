@@ -1,0 +1,15 @@
+//! Codes and what they mean: the code systems that are grammars, not lists.
+
+mod grammar;
+
+/// Whether a code belongs to a code system that is a grammar; nothing for any other system.
+#[must_use]
+pub fn is_code_of(system: &str, code: &str) -> Option<bool> {
+    match system {
+        "urn:ietf:bcp:13" => Some(grammar::is_media_type(code)),
+        "urn:ietf:bcp:47" => Some(grammar::is_language(code)),
+        "http://unitsofmeasure.org" => Some(octofhir_ucum::validate(code).is_ok()),
+        "https://www.iana.org/time-zones" => Some(grammar::is_time_zone(code)),
+        _ => None,
+    }
+}
