@@ -31,6 +31,14 @@ impl Definitions {
         package::embedded()
     }
 
+    /// These definitions with more packages: facts, as [`compile::package`](super::compile::package) writes them.
+    ///
+    /// # Errors
+    /// A text does not hold facts.
+    pub fn with_packages(&self, packages: &[String]) -> Result<Definitions, PackageError> {
+        package::with_packages(self, packages)
+    }
+
     /// The packages that are loaded, R4's own first.
     #[must_use]
     pub fn guides(&self) -> &[Arc<Guide>] {

@@ -7,6 +7,7 @@ use super::search_parameter::{SearchParameter, SearchParameterKind};
 use crate::fhir::id::ResourceType;
 use crate::fhir::types::{Element, TypeId, TypeKind, Types};
 use crate::fhirpath::Expression;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 const R4_TYPES: &str = include_str!("../../fhir-profiles/r4-core/types.tsv");
@@ -36,27 +37,73 @@ pub struct PackageError {
 
 pub(super) fn embedded() -> Result<Definitions, PackageError> {
     let mut definitions = Definitions { types: types(R4_TYPES)?, ..Definitions::default() };
-    // At the strictest level that has an index at all: a parameter is then treated alike at every level,
-    // and the level can change without a reindex.
-    let policy = SealingPolicy::embedded(&definitions.types, Level::Clinical)
-        .map_err(|error| PackageError { file: "sealing.tsv", line: 0, reason: error.to_string() })?;
+    let policy = policy(&definitions.types)?;
     let mut by_type: ByType = ResourceType::all().map(|_| Vec::new()).collect();
     search_parameters(R4_SEARCH_PARAMETERS, &policy, &definitions.types, &mut by_type)?;
-    for facts in GUIDES {
-        let guide = Guide::parse(*facts).ok_or_else(|| PackageError {
-            file: "a guide",
-            line: 0,
-            reason: facts.lines().next().unwrap_or_default().to_owned(),
-        })?;
-        search_parameters(guide.search_parameters(), &policy, &definitions.types, &mut by_type)?;
-        definitions.guides.push(Arc::new(guide));
-    }
-    for parameters in &mut by_type {
-        parameters.sort_by(|one, other| one.code.cmp(&other.code));
-    }
     definitions.search_parameters = by_type;
+    for facts in GUIDES {
+        add_guide(Cow::Borrowed(facts), &policy, &mut definitions)?;
+    }
+    sort(&mut definitions.search_parameters);
     compartments(R4_COMPARTMENTS, &mut definitions);
     Ok(definitions)
+}
+
+/// The same definitions, and packages beside them.
+pub(super) fn with_packages(base: &Definitions, packages: &[String]) -> Result<Definitions, PackageError> {
+    let mut definitions = Definitions {
+        types: base.types.clone(),
+        search_parameters: base.search_parameters.clone(),
+        compartments: base.compartments.clone(),
+        guides: base.guides.clone(),
+        ..Definitions::default()
+    };
+    let policy = policy(&definitions.types)?;
+    for facts in packages {
+        add_guide(Cow::Owned(facts.clone()), &policy, &mut definitions)?;
+    }
+    sort(&mut definitions.search_parameters);
+    Ok(definitions)
+}
+
+/// At the strictest level that has an index at all: a parameter is then treated alike at every level,
+/// and the level can change without a reindex.
+fn policy(types: &Types) -> Result<SealingPolicy, PackageError> {
+    SealingPolicy::embedded(types, Level::Clinical).map_err(|error| PackageError {
+        file: "sealing.tsv",
+        line: 0,
+        reason: error.to_string(),
+    })
+}
+
+/// A guide that is loaded already, by name and version, takes the place of the one before.
+fn add_guide(
+    facts: Cow<'static, str>,
+    policy: &SealingPolicy,
+    definitions: &mut Definitions,
+) -> Result<(), PackageError> {
+    let broken = PackageError {
+        file: "a package",
+        line: 1,
+        reason: "does not hold facts as this version writes them".to_owned(),
+    };
+    let guide = Guide::parse(facts).ok_or(broken)?;
+    search_parameters(
+        guide.search_parameters(),
+        policy,
+        &definitions.types,
+        &mut definitions.search_parameters,
+    )?;
+    definitions.guides.retain(|it| (&it.name, &it.version) != (&guide.name, &guide.version));
+    definitions.guides.push(Arc::new(guide));
+    Ok(())
+}
+
+/// By code, as they are looked up.
+fn sort(by_type: &mut ByType) {
+    for parameters in by_type {
+        parameters.sort_by(|one, other| one.code.cmp(&other.code));
+    }
 }
 
 fn types(facts: &str) -> Result<Types, PackageError> {

@@ -60,6 +60,11 @@ impl<'a> Walk<'_, 'a> {
     fn may_stand(&self, extension: &Profile, node: Node<'_>, holder: Holder<'_>) -> bool {
         extension.contexts.is_empty()
             || extension.contexts.iter().any(|context| match context.split_once(':') {
+                // R4's own definitions carry this one on the type, not on its code.
+                Some(("element", "ElementDefinition.type.code")) => {
+                    self.is_at("ElementDefinition.type", node, holder)
+                        || self.is_at("ElementDefinition.type.code", node, holder)
+                }
                 Some(("element", expression)) => self.is_at(expression, node, holder),
                 // Extensions of extensions by URL, and FHIRPath, are not followed: never a reason to refuse.
                 _ => true,

@@ -1,5 +1,6 @@
 //! Fixed values and patterns: whether a value is, or holds, another.
 
+use crate::fhir::date_time::DateTime;
 use crate::fhir::json::{Kind, Node};
 use rust_decimal::Decimal;
 
@@ -41,6 +42,26 @@ fn is_same_leaf(one: Node<'_>, other: Node<'_>) -> bool {
         Kind::String => one.as_str() == other.as_str(),
         Kind::Number => number(one).is_some() && number(one) == number(other),
         _ => one.raw() == other.raw(),
+    }
+}
+
+/// Whether a number, a date or a quantity of the same unit is certainly less than another.
+pub(super) fn is_less(one: Node<'_>, other: Node<'_>) -> bool {
+    if let (Some(one), Some(other)) = (number(one), number(other)) {
+        return one < other;
+    }
+    if let (Some(one), Some(other)) = (one.as_str(), other.as_str()) {
+        return match (DateTime::parse_date_time(&one), DateTime::parse_date_time(&other)) {
+            (Some(one), Some(other)) => one.interval().high < other.interval().low,
+            _ => false,
+        };
+    }
+    match (one.get("value"), other.get("value")) {
+        (Some(value), Some(than)) => {
+            let is_same_unit = ["system", "code"].iter().all(|name| one.string(name) == other.string(name));
+            is_same_unit && is_less(value, than)
+        }
+        _ => false,
     }
 }
 

@@ -93,6 +93,73 @@ const TAGS: &[&str] = &[
     "var",
 ];
 
+const ATTRIBUTES: &[&str] = &[
+    "abbr",
+    "accesskey",
+    "align",
+    "alt",
+    "axis",
+    "bgcolor",
+    "border",
+    "cellpadding",
+    "cellspacing",
+    "char",
+    "charoff",
+    "charset",
+    "cite",
+    "class",
+    "clear",
+    "color",
+    "cols",
+    "colspan",
+    "compact",
+    "coords",
+    "datetime",
+    "dir",
+    "face",
+    "frame",
+    "headers",
+    "height",
+    "href",
+    "hreflang",
+    "hspace",
+    "id",
+    "ismap",
+    "lang",
+    "longdesc",
+    "name",
+    "nohref",
+    "noshade",
+    "nowrap",
+    "rel",
+    "rev",
+    "rows",
+    "rowspan",
+    "rules",
+    "scope",
+    "shape",
+    "size",
+    "space",
+    "span",
+    "src",
+    "start",
+    "style",
+    "summary",
+    "tabindex",
+    "target",
+    "title",
+    "type",
+    "usemap",
+    "valign",
+    "value",
+    "vspace",
+    "width",
+    "xml:id",
+    "xml:lang",
+    "xml:space",
+    "xmlns",
+];
+
 /// Deeper nesting is nobody's text.
 const DEEPEST: usize = 200;
 
@@ -207,7 +274,12 @@ impl<'t> Tag<'t> {
                 .to_ascii_lowercase();
             let is_active = lower.starts_with("on")
                 || ["javascript:", "vbscript:", "data:text"].iter().any(|it| plain.starts_with(it));
-            if is_active || (*name == "xmlns" && *value != "http://www.w3.org/1999/xhtml") {
+            if is_active
+                || !(ATTRIBUTES.contains(&lower.as_str())
+                    || lower.starts_with("data-")
+                    || lower.starts_with("xmlns:"))
+                || (*name == "xmlns" && *value != "http://www.w3.org/1999/xhtml")
+            {
                 return Err(Problem::NotAllowed);
             }
         }

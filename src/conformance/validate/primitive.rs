@@ -51,7 +51,7 @@ fn text(type_name: &str, text: &str) -> Result<(), &'static str> {
         "time" => Time::parse(text).is_some(),
         "code" => is_code(text),
         "id" => ResourceId::parse(text).is_some(),
-        "uri" | "url" | "canonical" => !text.contains(char::is_whitespace),
+        "uri" | "url" | "canonical" => is_uri(text),
         "oid" => text.strip_prefix("urn:oid:").is_some_and(is_oid),
         "uuid" => text.strip_prefix("urn:uuid:").is_some_and(is_uuid),
         "base64Binary" => is_base64(text),
@@ -76,6 +76,17 @@ fn problem(type_name: &str) -> &'static str {
         "uuid" => "not a valid UUID",
         "base64Binary" => "not valid base64",
         _ => "not a valid string: up to 1 MB, and not only white space",
+    }
+}
+
+/// Any URI, but a UUID or OID must be one.
+fn is_uri(text: &str) -> bool {
+    if let Some(uuid) = text.strip_prefix("urn:uuid:") {
+        return is_uuid(uuid);
+    }
+    match text.strip_prefix("urn:oid:") {
+        Some(oid) => is_oid(oid),
+        None => !text.contains(char::is_whitespace),
     }
 }
 

@@ -110,7 +110,7 @@ impl<'a> Walk<'_, 'a> {
     }
 
     /// What surrounds a value that may itself be a resource.
-    fn inside<'p>(&self, value: Value<'a>, check: Check<'p, 'a>) -> Check<'p, 'a> {
+    pub(super) fn inside<'p>(&self, value: Value<'a>, check: Check<'p, 'a>) -> Check<'p, 'a> {
         match value.node.filter(|it| it.get("resourceType").is_some()) {
             Some(node) => {
                 let place = Place { root: node, resource: node, resource_type: value.type_id };
@@ -162,13 +162,10 @@ impl<'a> Walk<'_, 'a> {
         {
             self.complain(node, IssueType::Value, rule, "this does not hold the pattern of the profile");
         }
-        let number = matching::number(node);
-        let bound =
-            |of: &Option<std::sync::Arc<crate::fhir::json::Json>>| matching::number(of.as_ref()?.root());
-        if number.zip(bound(&demands.min_value)).is_some_and(|(number, min)| number < min) {
+        if demands.min_value.as_ref().is_some_and(|min| matching::is_less(node, min.root())) {
             self.complain(node, IssueType::Value, rule, "less than the profile's least value");
         }
-        if number.zip(bound(&demands.max_value)).is_some_and(|(number, max)| number > max) {
+        if demands.max_value.as_ref().is_some_and(|max| matching::is_less(max.root(), node)) {
             self.complain(node, IssueType::Value, rule, "more than the profile's greatest value");
         }
         if let Some(max) = demands.max_length

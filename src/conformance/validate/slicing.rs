@@ -41,7 +41,7 @@ impl<'a> Walk<'_, 'a> {
             let label = format!("{name}:{slice_name}");
             self.occurrences(&label, slice, &own, parent, check);
             for value in &own {
-                self.constrain(slice, *value, check);
+                self.constrain(slice, *value, self.inside(*value, check));
             }
             if !slice.slices.is_empty() {
                 self.slices(&label, slice, &own, parent, check);
@@ -162,7 +162,8 @@ impl<'a> Walk<'_, 'a> {
                     .flat_map(|it| &it.types)
                     .flat_map(|it| it.profiles.iter().cloned())
                     .collect();
-                self.conforms_to_any(&profiles, *value, check.profile.guide, check.place) == Some(true)
+                let place = self.inside(*value, check).place;
+                self.conforms_to_any(&profiles, *value, check.profile.guide, place) == Some(true)
             }),
             // The demands of the slice at that place tell it apart.
             _ => {

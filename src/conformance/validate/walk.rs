@@ -198,6 +198,13 @@ impl<'d, 'a> Walk<'d, 'a> {
                 self.complain(value, IssueType::Structure, "", "unknown element");
                 continue;
             };
+            if is_resource
+                && key == "id"
+                && value.kind() == Kind::String
+                && primitive::check("id", value).is_err()
+            {
+                self.complain(value, IssueType::Value, "", "not a valid id");
+            }
             let place_bit = bit(member.place);
             if member.element.is_choice {
                 let is_other_half = name.is_some_and(|name| node.get(name).is_some());

@@ -5,4 +5,5 @@ mod examples;
 mod fhirpath;
 mod patch;
 mod synthea;
+mod validator;
 mod xml;

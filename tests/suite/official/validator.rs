@@ -1,0 +1,90 @@
+//! The R4 part of the published validator cases: whether we agree that a resource is valid or not.
+//!
+//! Cases in XML or other forms than JSON, for other versions, and those whose expected outcome is not published are
+//! left out.
+
+use super::cases;
+use crate::support::data;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use vesta::conformance::compile::{self, Source};
+use vesta::conformance::definitions::Definitions;
+use vesta::conformance::validate::{Mode, Options};
+
+#[test]
+fn the_published_cases_are_judged_alike() {
+    let folder = data::folder("test-suites-dev").join("fhir-test-cases/validator");
+    let manifest = json(&folder.join("manifest.json"));
+    let core = core();
+    let embedded = Definitions::embedded().unwrap();
+    let mut disagreements = Vec::new();
+    let mut count = 0;
+    for case in manifest["test-cases"].as_array().unwrap() {
+        let file = case["file"].as_str().unwrap_or_default();
+        let is_r4 = case["version"].as_str().is_some_and(|it| it.starts_with("4.0"));
+        let Ok(text) = std::fs::read_to_string(folder.join(file)) else { continue };
+        if !is_r4 || !file.ends_with(".json") || case["use-test"] == false {
+            continue;
+        }
+        let name = case["name"].as_str().unwrap_or(file);
+        let mut source = Source::default();
+        add_all(&mut source, &folder, &case["supporting"]);
+        add_all(&mut source, &folder, &case["profiles"]);
+        add_all(&mut source, &folder, &case["profile"]["supporting"]);
+        let profile =
+            case["profile"]["source"].as_str().and_then(|it| std::fs::read_to_string(folder.join(it)).ok());
+        source.add(profile.as_deref().unwrap_or_default());
+        let definitions = match source.count() {
+            0 => None,
+            _ => Some(embedded.with_packages(&[compile::package("case", "1", &source, &core)]).unwrap()),
+        };
+        let definitions = definitions.as_ref().unwrap_or(&embedded);
+        let mut judge = |name: String, expected: Option<bool>, profiles: &[&str]| {
+            let Some(is_valid) = expected else { return };
+            count += 1;
+            let options = Options { profiles, mode: Mode::Full };
+            let errors = cases::errors(definitions, text.clone(), &options);
+            if errors.is_empty() != is_valid {
+                let why =
+                    errors.first().map_or("it is not valid, and no error is found".to_owned(), |first| {
+                        format!("it is valid, and {} errors are found: {first}", errors.len())
+                    });
+                disagreements.push((name, why));
+            }
+        };
+        judge(name.to_owned(), expected(&folder, &case["java"]), &[]);
+        if let Some(profile) = profile.and_then(|it| serde_json::from_str::<Value>(&it).ok()) {
+            let url = profile["url"].as_str().unwrap_or_default();
+            judge(format!("{name} by profile"), expected(&folder, &case["profile"]["java"]), &[url]);
+        }
+    }
+    assert!(count > 150, "only {count} cases were found");
+    cases::check_list(&disagreements, include_str!("../../official/validator_disagreements.txt"), count);
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn core() -> Source {
+    let mut core = Source::default();
+    let folder: PathBuf = data::folder("r4-core").join("r4-core");
+    for name in ["CodeSystem", "ValueSet", "ValueSet-expansions"] {
+        core.add(&std::fs::read_to_string(folder.join(format!("{name}.ndjson"))).unwrap());
+    }
+    core
+}
+
+fn add_all(source: &mut Source, folder: &Path, files: &Value) {
+    for file in files.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        source.add(&std::fs::read_to_string(folder.join(file)).unwrap_or_default());
+    }
+}
+
+/// Whether the reference implementation finds no error; nothing where its outcome is not at hand.
+fn expected(folder: &Path, outcome: &Value) -> Option<bool> {
+    let path = folder.join("outcomes").join(outcome.as_str()?);
+    let outcome: Value = serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
+    let issues = outcome["issue"].as_array().or_else(|| outcome["outcome"]["issue"].as_array())?;
+    Some(!issues.iter().any(|it| it["severity"] == "error" || it["severity"] == "fatal"))
+}
