@@ -104,7 +104,6 @@ impl<'a> Walk<'_, 'a> {
         let holder_path = path.rsplit_once('.').map_or("", |(front, _)| front);
         let name = holder_path.rsplit('.').next().unwrap_or_default().split('[').next().unwrap_or_default();
         let name = name.strip_prefix('_').unwrap_or(name);
-        let is_named = name == last || (name.starts_with(last) && types.member(parent, name).is_some());
-        is_named
+        name == last || (name.starts_with(last) && types.member(parent, name).is_some())
     }
 }
