@@ -4,7 +4,7 @@
 
 use super::ok;
 use crate::access::scope::Permission;
-use crate::conformance::validate::{Options, validate};
+use crate::conformance::validate::{Mode, Options, validate};
 use crate::fhir::json::{Json, Limits};
 use crate::fhir::outcome::{self, Issue, Outcome, Severity};
 use crate::fhir::resource::Resource;
@@ -19,6 +19,7 @@ pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Out
     };
     let permit = permission::ask(ctx, Permission::Read, &[resource_type])?;
     let mut trail = Trail::under(&permit);
+    let profiles = profiles(&operation);
     let given = operation.body.as_ref().map(|body| given(ctx, body)).transpose()?;
     let is_parameters = operation.body.as_ref().is_some_and(|it| it.resource_type().name() == "Parameters");
     let resource = match (given.flatten(), operation.body, &operation.id) {
@@ -39,11 +40,26 @@ pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Out
     if resource.resource_type() != resource_type {
         return Err(Outcome::invalid("the resource is not of the type in the URL").at("resourceType"));
     }
-    let mut issues = validate(&ctx.app.definitions, &resource, &Options::default());
+    let profiles: Vec<&str> = profiles.iter().map(String::as_str).collect();
+    let options = Options { profiles: &profiles, mode: Mode::Full };
+    let mut issues = validate(&ctx.app.definitions, &resource, &options);
     if !issues.iter().any(|issue| issue.severity >= Severity::Error) {
         issues.push(Issue::information("the resource is valid"));
     }
     Ok(Done { response: ok(outcome::to_json(&issues)), trail: Some(trail) })
+}
+
+/// The profiles to hold it to: `profile`, as a query parameter or inside of Parameters.
+fn profiles(operation: &Operation) -> Vec<String> {
+    let asked =
+        operation.parameters.iter().filter(|(name, _)| name == "profile").map(|(_, value)| value.clone());
+    let body = operation.body.as_ref().filter(|it| it.resource_type().name() == "Parameters");
+    let inside = body.and_then(|it| it.root().get("parameter")).into_iter().flat_map(|it| it.items());
+    let inside = inside.filter(|it| it.string("name").as_deref() == Some("profile"));
+    let spelled = ["valueCanonical", "valueUri", "valueString", "valueUrl"];
+    let inside =
+        inside.filter_map(|it| spelled.iter().find_map(|name| it.string(name)).map(|it| it.into_owned()));
+    asked.chain(inside).collect()
 }
 
 /// The parameter `resource` of a Parameters resource.

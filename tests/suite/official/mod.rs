@@ -3,6 +3,7 @@
 mod cases;
 mod examples;
 mod fhirpath;
+mod mutations;
 mod patch;
 mod synthea;
 mod validator;
