@@ -1,12 +1,10 @@
 //! What a resource refers to, and how its values can be ordered: what includes and orders ask for.
 
-use crate::conformance::definitions::Definitions;
-use crate::conformance::search_parameter::{SearchParameter, SearchParameterKind};
+use crate::conformance::search_parameter::SearchParameterKind;
 use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::reference::Reference;
 use crate::fhir::resource::Resource;
-use crate::fhirpath::Environment;
-use crate::fhirpath::value::Item;
+use crate::search::parameters::{AllParameters, Found, Parameter, TypeParameters};
 use crate::search::verify::Verifier;
 use std::sync::Arc;
 
@@ -26,30 +24,26 @@ impl Verifier {
     /// none is named, under any. Each once, in order of appearance.
     #[must_use]
     pub fn references(&self, resource: &Resource, code: Option<&str>) -> Vec<(ResourceType, ResourceId)> {
-        let resource_type = resource.resource_type();
-        let types = &self.definitions.types;
-        let Some(root) = Item::of_resource(types, resource.root()) else { return Vec::new() };
-        let environment = Environment::of(types, root.clone());
+        let all = AllParameters::of(&self.definitions);
         let mut found = Vec::new();
-        for parameter in reference_parameters(&self.definitions, resource_type) {
-            if code.is_some_and(|it| it != &*parameter.code) {
+        for parameter in reference_parameters(all.of_type(resource.resource_type())) {
+            if code.is_some_and(|it| it != &**parameter.code()) {
                 continue;
             }
-            let Some(expression) = &parameter.expression else { continue };
-            let items = expression.evaluate(&environment, root.clone()).unwrap_or_default();
-            for it in items.iter().filter_map(|it| self.referred(it)) {
-                let is_possible = parameter.targets.is_empty() || parameter.targets.contains(&it.0);
+            let targets = &parameter.definition.targets;
+            parameter.source.each(&self.definitions.types, resource.root(), &mut |value| {
+                let Some(it) = self.referred(value) else { return };
+                let is_possible = targets.is_empty() || targets.contains(&it.0);
                 if is_possible && !found.contains(&it) {
                     found.push(it);
                 }
-            }
+            });
         }
         found
     }
 
-    fn referred(&self, item: &Item<'_>) -> Option<(ResourceType, ResourceId)> {
-        let Item::Element(element) = item else { return None };
-        let node = element.node?;
+    fn referred(&self, found: Found<'_>) -> Option<(ResourceType, ResourceId)> {
+        let Found::Element(node, _) = found else { return None };
         let text = if node.is_object() { node.string("reference")? } else { node.as_str()? };
         match Reference::parse(&text)? {
             Reference::Resource { base, resource_type, id, .. } => {
@@ -67,38 +61,40 @@ impl Verifier {
         code: Option<&str>,
         target: ResourceType,
     ) -> Vec<Arc<str>> {
-        let mut names: Vec<Arc<str>> = Vec::new();
-        for parameter in reference_parameters(&self.definitions, resource_type) {
-            let is_meant = code.is_none_or(|it| it == &*parameter.code)
-                && (parameter.targets.is_empty() || parameter.targets.contains(&target));
-            if is_meant {
-                names.extend(self.index_names(resource_type, &parameter.code));
+        let all = AllParameters::of(&self.definitions);
+        let parameters = all.of_type(resource_type);
+        let mut names = Vec::new();
+        for parameter in reference_parameters(parameters) {
+            let targets = &parameter.definition.targets;
+            let is_meant = code.is_none_or(|it| it == &**parameter.code())
+                && (targets.is_empty() || targets.contains(&target));
+            for owner in parameters.owners(parameter).filter(|_| is_meant) {
+                if !names.contains(owner.code()) {
+                    names.push(owner.code().clone());
+                }
             }
         }
-        names.sort_unstable();
-        names.dedup();
         names
     }
 
     /// Where the values of the parameter are by which resources of that type are sorted.
     #[must_use]
     pub fn sorted_in(&self, resource_type: ResourceType, code: &str) -> SortedIn {
-        match self.definitions.search_parameter(resource_type, code) {
-            Some(parameter) if parameter.is_sealed => SortedIn::Resource,
-            Some(parameter) => match parameter.kind {
-                SearchParameterKind::Date => SortedIn::Dates,
-                SearchParameterKind::Number => SortedIn::Numbers,
-                _ => SortedIn::Resource,
-            },
-            None => SortedIn::Resource,
+        let all = AllParameters::of(&self.definitions);
+        let parameters = all.of_type(resource_type);
+        let Some(parameter) = parameters.get(code) else { return SortedIn::Resource };
+        let mut owners = parameters.owners(parameter);
+        let is_own = owners.all(|it| it.code() == parameter.code());
+        match parameter.kind() {
+            // Sealed, or entered under other names: the values are in the resource alone.
+            _ if parameter.definition.is_sealed || !is_own => SortedIn::Resource,
+            SearchParameterKind::Date => SortedIn::Dates,
+            SearchParameterKind::Number => SortedIn::Numbers,
+            _ => SortedIn::Resource,
         }
     }
 }
 
-fn reference_parameters(
-    definitions: &Definitions,
-    resource_type: ResourceType,
-) -> impl Iterator<Item = &Arc<SearchParameter>> {
-    let parameters = definitions.search_parameters(resource_type).iter();
-    parameters.filter(|it| it.kind == SearchParameterKind::Reference)
+fn reference_parameters(parameters: &TypeParameters) -> impl Iterator<Item = &Parameter> {
+    parameters.list.iter().filter(|it| it.kind() == SearchParameterKind::Reference)
 }
