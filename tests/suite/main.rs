@@ -16,5 +16,6 @@ mod fhirpath;
 mod http;
 mod load;
 mod official;
+mod search;
 mod store;
 mod support;
