@@ -4,6 +4,7 @@
 //! cannot be told without the system.
 
 use super::{Source, list, text, write_line};
+use crate::terminology;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -64,7 +65,9 @@ impl Catalogue<'_> {
             }
         }
         let is_complete = !codes.is_empty() && !codes.values().any(|it| it.contains("*") || it.contains("?"));
-        let expansion = self.expansions.get(plain).filter(|_| !is_complete);
+        // The codes of a grammar cannot be listed: an expansion of them is never whole.
+        let is_grammar = codes.keys().any(|system| terminology::is_code_of(system, "").is_some());
+        let expansion = self.expansions.get(plain).filter(|_| !is_complete && !is_grammar);
         if let Some(expanded) = expansion.filter(|it| is_whole(it)) {
             codes.clear();
             contains(&expanded["expansion"], &mut codes);

@@ -152,6 +152,14 @@ fn us_core_by_any_version() {
 }
 
 #[test]
+fn any_unit_of_ucum_is_one() {
+    let rulebook = DEFINITIONS.rulebook();
+    let units = rulebook.value_set("http://hl7.org/fhir/ValueSet/ucum-units", None).unwrap();
+    assert_eq!(units.code("{tbl}"), crate::conformance::value_set::Answer::In);
+    assert_eq!(units.code("no unit"), crate::conformance::value_set::Answer::Out);
+}
+
+#[test]
 fn a_profile_may_be_asked_for() {
     let text = r#"{"resourceType":"Patient","name":[{"family":"F"}]}"#;
     let options = Options {
