@@ -56,8 +56,14 @@ pub struct App {
 pub struct GoodToken {
     /// Who bears it.
     pub principal: Principal,
+    /// When it was issued, in seconds since 1970.
+    pub issued_seconds: i64,
     /// When it ends, in seconds since 1970.
     pub expires_seconds: i64,
+    /// The grant that it came of.
+    pub family: Option<String>,
+    /// The encounter that it ends with.
+    pub visit: Option<String>,
 }
 
 impl App {

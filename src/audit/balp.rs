@@ -129,6 +129,8 @@ fn codes(kind: Kind) -> Codes {
         Kind::Backup => ((DCM, "110100"), (OWN, "backup")),
         Kind::Restore => ((DCM, "110100"), (OWN, "restore")),
         Kind::TrailRead => ((DCM, "110101"), (OWN, "trail-read")),
+        Kind::Introspection => ((DCM, "110113"), (OWN, "introspection")),
+        Kind::Launch => ((DCM, "110114"), (OWN, "launch")),
     }
 }
 

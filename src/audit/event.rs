@@ -87,6 +87,10 @@ pub enum Kind {
     Restore,
     /// The trail itself was read, exported or verified.
     TrailRead,
+    /// A client asked what a token is good for.
+    Introspection,
+    /// An EHR began to open an app for a user.
+    Launch,
 }
 
 /// AuditEvent.outcome.
@@ -115,7 +119,7 @@ pub struct Occasion<'a> {
 
 impl Kind {
     /// Every kind, by number.
-    pub const ALL: [Kind; 39] = [
+    pub const ALL: [Kind; 41] = [
         Kind::Read,
         Kind::Vread,
         Kind::History,
@@ -155,6 +159,8 @@ impl Kind {
         Kind::Backup,
         Kind::Restore,
         Kind::TrailRead,
+        Kind::Introspection,
+        Kind::Launch,
     ];
 
     /// The kind with that stored number.
@@ -206,6 +212,8 @@ impl Kind {
             Kind::Backup => 37,
             Kind::Restore => 38,
             Kind::TrailRead => 39,
+            Kind::Introspection => 40,
+            Kind::Launch => 41,
         }
     }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "the command line is what prints")]
 
 mod audit;
+mod client;
 mod definitions;
 mod demo;
 mod dev;
@@ -10,10 +11,14 @@ mod dictionaries;
 mod ending;
 mod fhirpath;
 mod keys;
+mod launch;
 mod load;
 mod migrate;
+mod operator;
+mod seed;
 mod serve;
 mod token;
+mod user;
 
 use crate::config::Config;
 use anyhow::{Result, bail};
@@ -60,6 +65,16 @@ enum Command {
     Demo(demo::Arguments),
     /// Loads bundles and NDJSON into a running server
     Load(load::Arguments),
+    /// Puts the users, clients and launches of a file
+    Seed(seed::Arguments),
+    /// Makes and disables accounts
+    #[command(subcommand)]
+    User(user::Command),
+    /// Lists and disables clients, and gives leave to register them
+    #[command(subcommand)]
+    Client(client::Command),
+    /// Opens an app for a user, as an EHR would
+    Launch(launch::Arguments),
     /// Prints an access token for scripts, in dev mode only
     Token(token::Arguments),
     /// Evaluates a FHIRPath expression on a resource
@@ -104,6 +119,10 @@ async fn execute(arguments: Arguments) -> Result<()> {
         Command::Dictionaries(command) => dictionaries::run(&command),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Load(arguments) => load::run(&config, arguments).await,
+        Command::Seed(arguments) => seed::run(&config, &arguments).await,
+        Command::User(command) => user::run(&config, command).await,
+        Command::Client(command) => client::run(&config, command).await,
+        Command::Launch(arguments) => launch::run(&config, arguments).await,
         Command::Token(arguments) => token::run(&config, &arguments),
         Command::Fhirpath(arguments) => fhirpath::run(&arguments),
     }

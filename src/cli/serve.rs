@@ -1,6 +1,7 @@
 //! `vesta serve`: serves with what the settings name, and invents nothing.
 
 use super::ending::{Ending, Event};
+use super::operator;
 use crate::app::App;
 use crate::audit::chain;
 use crate::clock::Clock;
@@ -8,25 +9,29 @@ use crate::config::Config;
 use crate::fhir::id::TenantId;
 use crate::http::server::Server;
 use crate::http::tls::Certificate;
+use crate::smart::seed::{self, Seed};
 use crate::telemetry;
 use anyhow::{Context as _, Result, anyhow};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// How often what was counted is folded together, so that it does not grow while nobody reads it.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// How often what is long over is removed: codes, sessions, requests under way.
+const SWEEP: Duration = Duration::from_secs(3600);
 
 pub(super) async fn run(config: Config) -> Result<()> {
     super::refuse(config.complaints())?;
     telemetry::start(&config.log).map_err(|error| anyhow!(error))?;
     let mut ending = Ending::listen()?;
-    serve(config, &mut ending).await
+    serve(config, None, &mut ending).await
 }
 
-/// Serves until the program shall end.
-pub(super) async fn serve(config: Config, ending: &mut Ending) -> Result<()> {
+/// Puts a seed, if there is one, and serves until the program shall end.
+pub(super) async fn serve(config: Config, seed: Option<Seed>, ending: &mut Ending) -> Result<()> {
     let certificate = match (&config.listener.tls_certificate, &config.listener.tls_key) {
         (Some(chain), Some(key)) if !config.listener.plain_http => {
             Some(Certificate::read(chain, key).map_err(|error| anyhow!(error))?)
@@ -38,6 +43,11 @@ pub(super) async fn serve(config: Config, ending: &mut Ending) -> Result<()> {
         Some(cause) => anyhow!("the database does not answer: {cause}"),
         None => anyhow!("the database does not answer"),
     })?;
+    if let Some(seed) = seed {
+        seed::plant(&operator::of(&app), seed).await.map_err(operator::told)?;
+    }
+    app.store.signing_keys(TenantId::FIRST).await.context("the keys that sign tokens cannot be had")?;
+    let sweeping = tokio::spawn(sweep(Arc::clone(&app)));
     let address = app.config.listener.listen;
     let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     let metrics = telemetry::count();
@@ -64,6 +74,16 @@ pub(super) async fn serve(config: Config, ending: &mut Ending) -> Result<()> {
     }
     info!("stopping");
     server.stop().await;
+    sweeping.abort();
     sealers.iter().chain(&upkeep).for_each(|task| task.abort());
     Ok(())
+}
+
+async fn sweep(app: Arc<App>) {
+    loop {
+        if let Err(error) = app.store.sweep_sign_in(TenantId::FIRST).await {
+            warn!(%error, "what is long over could not be removed");
+        }
+        tokio::time::sleep(SWEEP).await;
+    }
 }

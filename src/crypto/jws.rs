@@ -7,12 +7,15 @@
 
 use super::jwks::KeySet;
 use super::key_file;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// The longest token that is looked at.
 const LONGEST: usize = 16 * 1024;
@@ -107,6 +110,26 @@ impl TokenKey {
     pub fn new_rsa_pem() -> Result<SecretString, JwsError> {
         let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048);
         Ok(SecretString::from(key.map_err(|_| JwsError::Unsignable)?.serialize_pem()))
+    }
+
+    /// A private P-384 key in PEM (PKCS #8) as a JWK, for clients that want it so.
+    ///
+    /// # Errors
+    /// It is not one that was made here.
+    pub fn private_jwk(pem: &SecretString) -> Result<SecretString, JwsError> {
+        // RFC 5915: an ECPrivateKey begins with version 1 and the 48 bytes of the number.
+        const START: [u8; 5] = [0x02, 0x01, 0x01, 0x04, 48];
+        let key = TokenKey::from_pem(pem)?;
+        let text: String = pem.expose_secret().lines().filter(|line| !line.starts_with("-----")).collect();
+        let der = Zeroizing::new(STANDARD.decode(text).map_err(|_| JwsError::MalformedKey)?);
+        let start = der.windows(START.len()).position(|it| it == START).ok_or(JwsError::MalformedKey)?;
+        let number = der.get(start + START.len()..).and_then(|rest| rest.get(..48));
+        let number = number.ok_or(JwsError::MalformedKey)?;
+        let set: Value = serde_json::from_str(&key.public.to_json()).map_err(|_| JwsError::MalformedKey)?;
+        let mut jwk = set.pointer("/keys/0").cloned().ok_or(JwsError::MalformedKey)?;
+        let fields = jwk.as_object_mut().ok_or(JwsError::MalformedKey)?;
+        fields.insert("d".to_owned(), URL_SAFE_NO_PAD.encode(number).into());
+        Ok(SecretString::from(jwk.to_string()))
     }
 
     /// Reads the key from its file, making an ES256 key when there is none.

@@ -85,7 +85,7 @@ async fn answer(
     match endpoint.entry {
         Entry::Anybody(entry) => entry(call).await,
         Entry::Bearer(entry) => {
-            let bearer = caller::require_bearer(&call)?;
+            let bearer = caller::require_bearer(&call).await?;
             *principal = Some(bearer.clone());
             let standing = rate_limit::take(&call.edge.rate_limits, &bearer);
             let answer = match standing.refusal() {

@@ -16,6 +16,8 @@ mod exchange;
 mod binary;
 mod fhir;
 mod health;
+mod pages;
+mod smart;
 
 mod extract;
 mod middleware;

@@ -8,7 +8,7 @@
 use super::edge::{Call, Edge};
 use super::exchange;
 use super::respond::outcome::Refusal;
-use super::{binary, fhir, health};
+use super::{binary, fhir, health, smart};
 use crate::access::principal::Principal;
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
@@ -53,6 +53,33 @@ pub static ENDPOINTS: &[Endpoint] = &[
     public("GET", "/health/live", |call| Box::pin(health::live(call))),
     public("GET", "/health/ready", |call| Box::pin(health::ready(call))),
     metrics("GET", "/metrics", |call| Box::pin(health::metrics(call))),
+    // https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html
+    public("GET", "/fhir/.well-known/smart-configuration", |call| Box::pin(smart::smart_configuration(call))),
+    public("GET", "/.well-known/smart-configuration", |call| Box::pin(smart::smart_configuration(call))),
+    public("GET", "/.well-known/openid-configuration", |call| Box::pin(smart::openid_configuration(call))),
+    public("GET", "/.well-known/oauth-authorization-server", |call| {
+        Box::pin(smart::openid_configuration(call))
+    }),
+    public("GET", "/.well-known/jwks.json", |call| Box::pin(smart::key_set(call))),
+    // The authorization server: its own guards are in `smart`
+    public("GET", "/auth/authorize", |call| Box::pin(smart::authorize(call))),
+    public("POST", "/auth/authorize", |call| Box::pin(smart::authorize_by_post(call))),
+    public("GET", "/auth/flow", |call| Box::pin(smart::flow(call))),
+    public("POST", "/auth/flow", |call| Box::pin(smart::flow_by_post(call))),
+    public("POST", "/auth/token", |call| Box::pin(smart::token(call))),
+    public("POST", "/auth/introspect", |call| Box::pin(smart::introspect(call))),
+    public("POST", "/auth/revoke", |call| Box::pin(smart::revoke(call))),
+    public("POST", "/auth/register", |call| Box::pin(smart::register(call))),
+    public("POST", "/auth/launch", |call| Box::pin(smart::launch(call))),
+    public("GET", "/auth/userinfo", |call| Box::pin(smart::user_info(call))),
+    public("POST", "/auth/userinfo", |call| Box::pin(smart::user_info(call))),
+    public("GET", "/auth/logout", |call| Box::pin(smart::logout(call))),
+    public("POST", "/auth/logout", |call| Box::pin(smart::logout_by_post(call))),
+    public("GET", "/auth/manage", |call| Box::pin(smart::manage(call))),
+    public("POST", "/auth/manage", |call| Box::pin(smart::manage_by_post(call))),
+    public("GET", "/auth/brands", |call| Box::pin(smart::brands(call))),
+    public("GET", "/assets/style.css", |call| Box::pin(smart::style_sheet(call))),
+    public("GET", "/assets/smart-style.json", |call| Box::pin(smart::style(call))),
     // https://hl7.org/fhir/R4/http.html#capabilities
     public("GET", "/fhir/metadata", |call| Box::pin(fhir::capabilities(call))),
     // The whole system

@@ -2,8 +2,12 @@
 //!
 //! <https://www.rfc-editor.org/rfc/rfc9068>, <https://www.rfc-editor.org/rfc/rfc6750>
 //!
-//! A signature is checked once and then remembered by the SHA-256 of the token; its time is checked at every
-//! request. Whatever is wrong, the caller is told the same words: the reason is for the log alone.
+//! A signature is checked once and then remembered by the SHA-256 of the token; its time, and whether it was
+//! revoked, are checked at every request. Whatever is wrong, the caller is told the same words: the reason is
+//! for the log alone.
+//!
+//! A token is checked against our own keys, and against the key set of the settings: of another issuer of the
+//! same name, or of dev mode.
 
 use crate::access::principal::Principal;
 use crate::access::scope::Scopes;
@@ -12,6 +16,7 @@ use crate::config::MAX_TOKEN_LIFETIME_SECONDS;
 use crate::crypto::jws::{self, Expected, JwsError};
 use crate::fhir::id::{ResourceId, TenantId};
 use crate::fhir::outcome::Outcome;
+use crate::smart::revocation;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -20,41 +25,71 @@ use std::sync::Arc;
 const LEEWAY_SECONDS: i64 = 5;
 
 /// Why a bearer is not let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 enum Refusal {
     #[error(transparent)]
     Token(#[from] JwsError),
     #[error("the claim {0} is missing or malformed")]
     Claim(&'static str),
+    #[error("the keys cannot be read")]
+    Keys(Outcome),
+}
+
+/// A token that is in order, and all that it says. Whether it was revoked is another question.
+#[derive(Clone, Debug)]
+pub struct Claims {
+    /// What of it matters.
+    pub token: GoodToken,
+    /// Every claim.
+    pub all: Map<String, Value>,
 }
 
 /// Who bears this token.
 ///
 /// # Errors
-/// [`Outcome::login`], in the same words whatever is wrong.
-pub fn verify(app: &App, token: &str) -> Result<Principal, Outcome> {
+/// [`Outcome::login`], in the same words whatever is wrong; another where that cannot be found out now.
+pub async fn verify(app: &Arc<App>, token: &str) -> Result<Principal, Outcome> {
+    let good = good_token(app, token).await?;
+    if revocation::is_live(app, &good).await? {
+        return Ok(good.principal.clone());
+    }
+    tracing::info!(reason = "it was revoked", "refused an access token");
+    Err(Outcome::login())
+}
+
+/// The claims of a token that is in order.
+///
+/// # Errors
+/// [`Outcome::login`], in the same words whatever is wrong; another where that cannot be found out now.
+pub async fn claims(app: &App, token: &str) -> Result<Claims, Outcome> {
+    check(app, token, app.clock.now().as_second()).await.map_err(refused)
+}
+
+async fn good_token(app: &App, token: &str) -> Result<Arc<GoodToken>, Outcome> {
     let hash: [u8; 32] = Sha256::digest(token).into();
     let now = app.clock.now().as_second();
     if let Some(good) = app.good_tokens.get(&hash) {
         if now < good.expires_seconds.saturating_add(LEEWAY_SECONDS) {
-            return Ok(good.principal.clone());
+            return Ok(good);
         }
         app.good_tokens.invalidate(&hash);
     }
-    match check(app, token, now) {
-        Ok(good) => {
-            let principal = good.principal.clone();
-            app.good_tokens.insert(hash, Arc::new(good));
-            Ok(principal)
-        }
-        Err(refusal) => {
+    let good = Arc::new(check(app, token, now).await.map_err(refused)?.token);
+    app.good_tokens.insert(hash, Arc::clone(&good));
+    Ok(good)
+}
+
+fn refused(refusal: Refusal) -> Outcome {
+    match refusal {
+        Refusal::Keys(outcome) => outcome,
+        refusal => {
             tracing::info!(reason = %refusal, "refused an access token");
-            Err(Outcome::login())
+            Outcome::login()
         }
     }
 }
 
-fn check(app: &App, token: &str, now_seconds: i64) -> Result<GoodToken, Refusal> {
+async fn check(app: &App, token: &str, now_seconds: i64) -> Result<Claims, Refusal> {
     let (issuer, audience) = (app.config.token_issuer(), app.config.token_audience());
     let expected = Expected {
         token_type: "at+jwt",
@@ -64,19 +99,35 @@ fn check(app: &App, token: &str, now_seconds: i64) -> Result<GoodToken, Refusal>
         leeway_seconds: LEEWAY_SECONDS,
         max_lifetime_seconds: app.config.tokens.lifetime_seconds.min(MAX_TOKEN_LIFETIME_SECONDS).into(),
     };
-    let claims = jws::verify(&app.token_keys, token, &expected)?;
-    let expires_seconds = claims.get("exp").and_then(Value::as_i64).ok_or(Refusal::Claim("exp"))?;
-    let principal = principal(&claims, &app.fhir_base())?;
-    Ok(GoodToken { principal, expires_seconds })
+    let claims = match jws::verify(&app.token_keys, token, &expected) {
+        Err(JwsError::UnknownKey) => {
+            let ours = app.store.signing_keys(TenantId::FIRST).await;
+            jws::verify(ours.map_err(|error| Refusal::Keys(error.into()))?.public(), token, &expected)?
+        }
+        result => result?,
+    };
+    let seconds = |name: &'static str| claims.get(name).and_then(Value::as_i64).ok_or(Refusal::Claim(name));
+    let token = GoodToken {
+        principal: principal(&claims, &app.fhir_base())?,
+        issued_seconds: seconds("iat")?,
+        expires_seconds: seconds("exp")?,
+        family: optional(&claims, "family")?.map(str::to_owned),
+        visit: optional(&claims, "visit")?.map(str::to_owned),
+    };
+    Ok(Claims { token, all: claims })
 }
 
 /// A claim of another type than a string is as bad as a false one: it is never read as missing.
-fn principal(claims: &Map<String, Value>, fhir_base: &str) -> Result<Principal, Refusal> {
-    let optional = |name: &'static str| match claims.get(name) {
+fn optional<'c>(claims: &'c Map<String, Value>, name: &'static str) -> Result<Option<&'c str>, Refusal> {
+    match claims.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.as_str())),
         Some(_) => Err(Refusal::Claim(name)),
-    };
+    }
+}
+
+fn principal(claims: &Map<String, Value>, fhir_base: &str) -> Result<Principal, Refusal> {
+    let optional = |name| optional(claims, name);
     let required = |name: &'static str| optional(name)?.ok_or(Refusal::Claim(name));
     let patient = match optional("patient")? {
         None => None,
@@ -125,7 +176,7 @@ mod tests {
             (json!({ "sub": null }), "sub"),
             (json!({ "scope": ["user/*.rs"] }), "scope"),
         ] {
-            assert_eq!(read(claims).unwrap_err(), Refusal::Claim(name));
+            assert!(matches!(read(claims).unwrap_err(), Refusal::Claim(it) if it == name), "{name}");
         }
     }
 }

@@ -86,6 +86,23 @@ impl Store {
         Ok(Some(Session { hash, created, account, signed_in, strong }))
     }
 
+    /// Whether a session that began after that has not ended. It is not used by this.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn session_is_open(
+        &self,
+        tenant: TenantId,
+        hash: &[u8],
+        created_after: i64,
+    ) -> Result<bool, StoreError> {
+        let sql = Sql::new(
+            "select created from sessions where tenant = $1 and hash = $2 and ended is null and created > $3",
+        );
+        let sql = sql.with(tenant.0).with(hash.to_vec()).with(created_after);
+        Ok(!self.ask::<BigInt, i64>(tenant, &[], &sql).await?.is_empty())
+    }
+
     /// Ends a session.
     ///
     /// # Errors

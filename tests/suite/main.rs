@@ -17,5 +17,6 @@ mod http;
 mod load;
 mod official;
 mod search;
+mod smart;
 mod store;
 mod support;

@@ -4,6 +4,7 @@
 //! `vesta serve` would: nothing is switched off.
 
 mod certificate;
+mod demo_accounts;
 mod patients;
 
 use super::ending::Ending;
@@ -23,6 +24,9 @@ use std::path::{Path, PathBuf};
 
 /// The key that signs access tokens, under the data folder.
 pub(super) const TOKEN_KEY: &str = "keys/token-key.pem";
+
+/// The key set that they are checked against.
+const TOKEN_KEY_SET: &str = "token-keys.json";
 
 /// The key that wraps all others.
 pub(super) const ROOT_KEY: &str = "keys/root.key";
@@ -55,10 +59,11 @@ async fn serve(
     config.database.migration_url = Some(SecretString::from(url.clone()));
     config.database.url = Some(SecretString::from(url));
     migrate::bring_up_to_date(&config.database).await?;
+    let seed = demo_accounts::seed(config, data)?;
     println!("certificate authority {}", data.join("ca.pem").display());
     println!("clients demo-backend, demo-app, demo-clinician, demo-patient: vesta token --client NAME");
     let loading = with_demo.then(|| tokio::spawn(patients::load(config.clone())));
-    let result = super::serve::serve(config.clone(), ending).await;
+    let result = super::serve::serve(config.clone(), Some(seed), ending).await;
     if let Some(loading) = loading {
         loading.abort();
     }
@@ -82,11 +87,18 @@ fn prepare(config: &mut Config, data: &Path) -> Result<()> {
     CheckpointKey::read_or_create(&checkpoint).context("the checkpoint key cannot be used")?;
     config.keys.checkpoint_key_file = Some(checkpoint);
     let token = TokenKey::read_or_create(&data.join(TOKEN_KEY)).context("the token key cannot be used")?;
-    let key_set = data.join("token-keys.json");
+    let key_set = data.join(TOKEN_KEY_SET);
     fs::write(&key_set, token.key_set().to_json())
         .with_context(|| format!("cannot write {}", key_set.display()))?;
     config.tokens.key_set_file = Some(key_set);
     Ok(())
+}
+
+/// Points the settings at the keys of a dev mode that has run.
+pub(super) fn use_keys(config: &mut Config, data: &Path) {
+    config.keys.root_key_file = Some(data.join(ROOT_KEY));
+    config.keys.checkpoint_key_file = Some(data.join(CHECKPOINT_KEY));
+    config.tokens.key_set_file = Some(data.join(TOKEN_KEY_SET));
 }
 
 /// The folder of the keys: nobody else may enter it.

@@ -8,15 +8,24 @@ use crate::smart::access_token;
 use actix_web::HttpRequest;
 use secrecy::ExposeSecret as _;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// The principal of the access token, <https://www.rfc-editor.org/rfc/rfc6750#section-2.1>: in the header
 /// alone, for a URL or form stands in logs.
-pub(crate) fn require_bearer(call: &Call) -> Result<Principal, Refusal> {
+pub(crate) async fn require_bearer(call: &Call) -> Result<Principal, Refusal> {
     match call.header("authorization") {
         Ok(None) => Err(Refusal::stranger(false)),
         Ok(Some(header)) => {
             let token = bearer(header).ok_or_else(|| Refusal::stranger(true))?;
-            access_token::verify(&call.edge.app, token).map_err(|_| Refusal::stranger(true))
+            // On the runtime of the store, like everything that may ask the database.
+            let (app, token) = (Arc::clone(&call.edge.app), token.to_owned());
+            let verified = call.edge.runtime.spawn(async move { access_token::verify(&app, &token).await });
+            match verified.await.unwrap_or_else(|_| Err(Outcome::exception("verifying a token panicked"))) {
+                Ok(principal) => Ok(principal),
+                // Nobody can say now whether the token is good.
+                Err(outcome) if outcome.cause().is_some() => Err(outcome.into()),
+                Err(_) => Err(Refusal::stranger(true)),
+            }
         }
         Err(_) => Err(Refusal::stranger(true)),
     }
@@ -53,7 +62,8 @@ fn is_loopback(network: Option<&str>) -> bool {
     network.and_then(|it| it.parse::<IpAddr>().ok()).is_some_and(|it| it.is_loopback())
 }
 
-fn bearer(header: &str) -> Option<&str> {
+/// The token in the header.
+pub(crate) fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

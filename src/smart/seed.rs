@@ -1,0 +1,199 @@
+//! A seed: users, clients and launches in one file, put again and again with the same result.
+//!
+//! ```toml
+//! [[users]]
+//! username = "ada@example.org"
+//! password = "seven quiet otters paddle"
+//! totp_secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"   # left out: the user enrols at the first sign-in
+//! fhir_user = "Practitioner/ada"
+//! role = "provider"
+//! name = "Ada Example"
+//!
+//! [[clients]]
+//! id = "growth-chart"
+//! client_name = "Growth Chart"
+//! redirect_uris = ["https://growth.example/"]
+//! token_endpoint_auth_method = "client_secret_basic"   # none, client_secret_post, private_key_jwt
+//! secret = "at-least-sixteen-characters"
+//! scope = "openid fhirUser launch patient/*.rs"        # left out: anything but system/
+//!
+//! [[clients]]
+//! id = "backend"
+//! token_endpoint_auth_method = "private_key_jwt"
+//! grant_types = ["client_credentials"]
+//! scope = "system/*.rs"
+//! jwks_uri = "https://backend.example/jwks.json"       # or jwks = { keys = [ { … } ] }
+//!
+//! [[launches]]
+//! client = "growth-chart"
+//! user = "ada@example.org"
+//! patient = "17"
+//! ```
+//!
+//! What is not in the file stays as it is. A launch is made anew each time: it is good once.
+
+use crate::fhir::id::ResourceId;
+use crate::smart::accounts::{self, User};
+use crate::smart::client::{self, Registration};
+use crate::smart::error::OAuthError;
+use crate::smart::launch::{self, Launch};
+use crate::smart::request::Request;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use toml::{Table, Value};
+
+/// What a file says.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Seed {
+    users: Vec<SeedUser>,
+    clients: Vec<Table>,
+    launches: Vec<SeedLaunch>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedUser {
+    username: String,
+    password: Option<String>,
+    totp_secret: Option<String>,
+    fhir_user: Option<String>,
+    role: Option<String>,
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedLaunch {
+    client: String,
+    user: String,
+    patient: Option<String>,
+    encounter: Option<String>,
+    intent: Option<String>,
+    need_patient_banner: Option<bool>,
+}
+
+/// What was put.
+#[derive(Default)]
+pub struct Planted {
+    /// How many users.
+    pub users: usize,
+    /// How many clients.
+    pub clients: usize,
+    /// The launches: where the app has a launch address, that, else the hidden name.
+    pub launches: Vec<String>,
+}
+
+/// The fields of a client, beside `id` and `secret`.
+const FIELDS: [&str; 11] = [
+    "client_name",
+    "redirect_uris",
+    "post_logout_redirect_uris",
+    "grant_types",
+    "token_endpoint_auth_method",
+    "scope",
+    "jwks",
+    "jwks_uri",
+    "launch_uri",
+    "id_token_signed_response_alg",
+    "may_launch",
+];
+
+impl Seed {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It is not a seed: what is wrong, and where. No value of it is shown.
+    pub fn parse(text: &str) -> Result<Seed, OAuthError> {
+        toml::from_str(text).map_err(|error| {
+            let line =
+                error.span().and_then(|it| text.get(..it.start)).map_or(1, |it| it.lines().count().max(1));
+            OAuthError::invalid_request(format!("line {line}: {}", error.message()))
+        })
+    }
+}
+
+/// Puts everything that a seed says.
+///
+/// # Errors
+/// The first thing that cannot be put; what stands before it is.
+pub async fn plant(request: &Request, seed: Seed) -> Result<Planted, OAuthError> {
+    let mut planted = Planted::default();
+    for user in seed.users {
+        let user = User {
+            username: user.username,
+            password: user.password.map(SecretString::from),
+            totp_secret: user.totp_secret,
+            fhir_user: user.fhir_user,
+            name: user.name,
+            role: user.role,
+        };
+        accounts::put_user(request, &user).await?;
+        planted.users += 1;
+    }
+    for table in seed.clients {
+        put_client(request, table).await?;
+        planted.clients += 1;
+    }
+    for it in seed.launches {
+        planted.launches.push(begin(request, it).await?);
+    }
+    Ok(planted)
+}
+
+async fn put_client(request: &Request, mut table: Table) -> Result<(), OAuthError> {
+    let Some(Value::String(id)) = table.remove("id") else {
+        return Err(OAuthError::invalid_request("a client has no id"));
+    };
+    let secret = match table.remove("secret") {
+        None => None,
+        Some(Value::String(secret)) => Some(SecretString::from(secret)),
+        Some(_) => return Err(OAuthError::invalid_request(format!("client {id}: secret must be a string"))),
+    };
+    if let Some(unknown) = table.keys().find(|it| !FIELDS.contains(&it.as_str())) {
+        return Err(OAuthError::invalid_request(format!("client {id}: there is no field {unknown}")));
+    }
+    let registration: Registration = table.try_into().map_err(|error: toml::de::Error| {
+        OAuthError::invalid_request(format!("client {id}: {}", error.message()))
+    })?;
+    accounts::put_client(request, &id, (&registration, secret.as_ref())).await
+}
+
+async fn begin(request: &Request, seed: SeedLaunch) -> Result<String, OAuthError> {
+    let unknown = |what: &str| OAuthError::invalid_request(format!("launch: there is no such {what}"));
+    let app = client::find(request, &seed.client).await?.ok_or_else(|| unknown("client"))?;
+    let user = request.app.store.account_named(request.tenant, &seed.user).await?;
+    let user = user.ok_or_else(|| unknown("user"))?;
+    for id in seed.patient.iter().chain(&seed.encounter) {
+        if ResourceId::parse(id).is_none() {
+            return Err(OAuthError::invalid_request("launch: patient and encounter are ids"));
+        }
+    }
+    let launch = Launch {
+        client: app.id.clone(),
+        account: Some(user.id.to_string()),
+        patient: seed.patient,
+        encounter: seed.encounter,
+        fhir_context: Vec::new(),
+        intent: seed.intent,
+        has_patient_banner: seed.need_patient_banner == Some(false),
+    };
+    let name = launch::begin(request, &launch).await?;
+    let name = name.expose_secret();
+    Ok(launch::launch_url(request, &app, name).unwrap_or_else(|| name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_is_named_by_its_line_and_not_by_its_value() {
+        let error = |text| Seed::parse(text).err().unwrap().description;
+        let unknown = error("[[users]]\nusername = \"a\"\npasword = \"hunter2\"\n");
+        assert!(unknown.starts_with("line ") && unknown.contains("pasword"), "{unknown}");
+        assert!(!unknown.contains("hunter2"), "{unknown}");
+        assert!(error("[[users]\n").starts_with("line 1"));
+        assert!(Seed::parse("").unwrap().users.is_empty());
+    }
+}
