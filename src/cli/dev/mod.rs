@@ -28,6 +28,9 @@ pub(super) const TOKEN_KEY: &str = "keys/token-key.pem";
 /// The key set that they are checked against.
 const TOKEN_KEY_SET: &str = "token-keys.json";
 
+/// The address of the server, for commands that are run beside it.
+const PUBLIC_URL: &str = "public-url";
+
 /// The key that wraps all others.
 pub(super) const ROOT_KEY: &str = "keys/root.key";
 
@@ -91,14 +94,19 @@ fn prepare(config: &mut Config, data: &Path) -> Result<()> {
     fs::write(&key_set, token.key_set().to_json())
         .with_context(|| format!("cannot write {}", key_set.display()))?;
     config.tokens.key_set_file = Some(key_set);
+    let url = data.join(PUBLIC_URL);
+    fs::write(&url, config.public_url()).with_context(|| format!("cannot write {}", url.display()))?;
     Ok(())
 }
 
-/// Points the settings at the keys of a dev mode that has run.
+/// Points the settings at the keys, and the address, of a dev mode that has run.
 pub(super) fn use_keys(config: &mut Config, data: &Path) {
     config.keys.root_key_file = Some(data.join(ROOT_KEY));
     config.keys.checkpoint_key_file = Some(data.join(CHECKPOINT_KEY));
     config.tokens.key_set_file = Some(data.join(TOKEN_KEY_SET));
+    if config.listener.public_url.is_none() {
+        config.listener.public_url = fs::read_to_string(data.join(PUBLIC_URL)).ok();
+    }
 }
 
 /// The folder of the keys: nobody else may enter it.

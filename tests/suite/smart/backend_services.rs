@@ -64,6 +64,47 @@ async fn a_system_reads_with_its_own_signature() {
     system.get("Patient/pat").await.assert_status(401);
 }
 
+/// Serves a key set, and after the first answer another one.
+async fn key_sets(first: String, then: String) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut keys = first;
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await;
+            let head =
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length:";
+            let _ = stream.write_all(format!("{head} {}\r\n\r\n{keys}", keys.len()).as_bytes()).await;
+            keys.clone_from(&then);
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_may_be_kept_at_an_address_of_the_client() {
+    let server = start().await;
+    let key = TokenKey::from_pem(&TokenKey::new_rsa_pem().unwrap()).unwrap();
+    let url = key_sets(key.key_set().to_json(), "{}".into()).await;
+    let registration = Registration {
+        token_endpoint_auth_method: AuthMethod::PrivateKeyJwt,
+        grant_types: vec!["client_credentials".into()],
+        jwks_uri: Some(url),
+        ..Registration::default()
+    };
+    accounts::put_client(&operator(&server), "backend", (&registration, None)).await.unwrap();
+    for _ in 0..2 {
+        let signed = sign(&key, &assertion(&server));
+        let tokens = token_request(&server, &form(&signed, "system/*.rs")).await.assert_status(200).json();
+        assert_eq!(tokens["scope"], "system/*.rs");
+    }
+    let other = TokenKey::from_pem(&TokenKey::new_rsa_pem().unwrap()).unwrap();
+    let forged = sign(&other, &assertion(&server));
+    token_request(&server, &form(&forged, "system/*.rs")).await.assert_status(401);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_assertion_that_is_not_in_order_is_refused() {
     let server = start().await;

@@ -4,6 +4,7 @@ mod audit_chain;
 mod audit_log;
 mod faults;
 mod migrations;
+mod revocations;
 mod sealing;
 mod search;
 mod unit;
