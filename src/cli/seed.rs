@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// Which file.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// The file, TOML: [[users]], [[clients]] and [[launches]], as src/smart/seed.rs shows
+    /// The file, TOML: tables of users, clients and launches, as src/smart/seed.rs shows
     file: PathBuf,
 }
 

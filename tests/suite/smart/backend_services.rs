@@ -106,6 +106,47 @@ async fn keys_may_be_kept_at_an_address_of_the_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_app_with_users_may_sign_too() {
+    let server = start().await;
+    let key = TokenKey::from_pem(&TokenKey::new_p384_pem().unwrap()).unwrap();
+    let registration = Registration {
+        redirect_uris: vec![super::REDIRECT.into()],
+        token_endpoint_auth_method: AuthMethod::PrivateKeyJwt,
+        jwks: Some(serde_json::from_str(&key.key_set().to_json()).unwrap()),
+        id_token_signed_response_alg: Some("ES384".into()),
+        ..Registration::default()
+    };
+    accounts::put_client(&operator(&server), "backend", (&registration, None)).await.unwrap();
+    let scope = "openid fhirUser launch/patient offline_access patient/*.rs";
+    let mut browser = super::Browser::open(&server, &[("client_id", "backend"), ("scope", scope)]).await;
+    browser.sign_in("pat").await;
+    browser.allow().await;
+    let code = browser.code();
+    let with_code = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", super::REDIRECT),
+        ("code_verifier", super::VERIFIER),
+        ("client_id", "backend"),
+    ];
+    token_request(&server, &with_code).await.assert_status(401);
+    let signed = sign(&key, &assertion(&server));
+    let mut form = with_code.to_vec();
+    form.extend_from_slice(&[("client_assertion_type", TYPE), ("client_assertion", &signed)]);
+    let tokens = token_request(&server, &form).await.assert_status(200).json();
+    let header = tokens["id_token"].as_str().unwrap().split('.').next().unwrap();
+    let header = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, header).unwrap();
+    assert!(String::from_utf8(header).unwrap().contains("ES384"));
+    let refresh = tokens["refresh_token"].as_str().unwrap();
+    let form = [("grant_type", "refresh_token"), ("refresh_token", refresh), ("client_id", "backend")];
+    token_request(&server, &form).await.assert_status(401);
+    // A system's grant is not for an app with users.
+    let signed = sign(&key, &assertion(&server));
+    let refused = token_request(&server, &self::form(&signed, "system/*.rs")).await.assert_status(400).json();
+    assert_eq!(refused["error"], "unauthorized_client");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_assertion_that_is_not_in_order_is_refused() {
     let server = start().await;
     let key = backend(&server).await;
