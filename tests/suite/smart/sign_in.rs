@@ -147,6 +147,43 @@ async fn an_idle_session_ends_and_so_does_an_old_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn our_own_pages_are_signed_in_to_without_an_app() {
+    let server = start().await;
+    let mut browser = Browser::new(&server);
+    browser.get("/auth/manage").await;
+    browser.submit(&[("decision", "cancel")]).await;
+    browser.shows("Nobody was signed in");
+    browser.get("/auth/manage").await;
+    browser.sign_in("pat").await;
+    browser.shows("Your apps").shows("You have let no app in");
+    browser.get("/auth/logout?post_logout_redirect_uri=https://evil.example/").await;
+    assert_eq!(browser.page.status, 400);
+    browser.get("/auth/logout").await;
+    browser.shows("Log out?");
+    browser.post("/auth/logout", &[("csrf", "made-up")]).await;
+    browser.shows("Log out?");
+    browser.get("/auth/manage").await;
+    browser.shows("Your apps");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_name_takes_as_long_as_a_wrong_password() {
+    let server = start().await;
+    let mut browser = Browser::open(&server, &[]).await;
+    let mut times = std::collections::HashMap::new();
+    for username in ["ada", "nobody", "ada", "nobody"] {
+        let begun = std::time::Instant::now();
+        browser.submit(&[("username", username), ("password", "wrong")]).await;
+        let taken = begun.elapsed();
+        let least = times.entry(username).or_insert(taken);
+        *least = taken.min(*least);
+    }
+    let ratio = times["ada"].as_secs_f64() / times["nobody"].as_secs_f64();
+    // A hash takes far longer than all else: one that is left out would show at once.
+    assert!((0.4..2.5).contains(&ratio), "{times:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_step_is_in_the_trail() {
     let server = start().await;
     let mut browser = Browser::open(&server, &[]).await;
