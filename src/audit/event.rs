@@ -308,6 +308,6 @@ mod tests {
             (11, 34, 39)
         );
         assert_eq!(Kind::from_code(0), None);
-        assert_eq!(Kind::from_code(40), None);
+        assert_eq!(Kind::from_code(42), None);
     }
 }
