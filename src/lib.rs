@@ -1,4 +1,4 @@
-//! Vesta: a FHIR R4 data server and SMART authorization server in one program on PostgreSQL.
+#![doc = include_str!("README.md")]
 
 pub mod access;
 pub mod app;
