@@ -12,6 +12,8 @@
 mod architecture;
 mod audit;
 mod demo;
+mod drill;
+mod fhir;
 mod fhirpath;
 mod http;
 mod load;

@@ -1,0 +1,4 @@
+//! What must hold when things go wrong: the program is started as a newcomer would, and mistreated.
+
+mod kill;
+mod plaintext;
