@@ -120,7 +120,6 @@ impl IssueType {
             | IssueType::Extension => 422,
             IssueType::Throttled => 429,
             IssueType::Exception => 500,
-            IssueType::NotSupported => 501,
             IssueType::Transient | IssueType::LockError | IssueType::NoStore | IssueType::Timeout => 503,
             _ => 400,
         }

@@ -12,7 +12,7 @@ use super::prepare;
 use super::record::{self, Done, Trail};
 use super::request::{Instance, Parameters, Target};
 use super::response::{About, Response, Status};
-use super::update::{ATTEMPTS, Precondition, is_race, lost};
+use super::update::{Precondition, before_next_attempt};
 use crate::access::permit::Permit;
 use crate::access::scope::Permission;
 use crate::audit::event::Kind;
@@ -58,9 +58,7 @@ async fn one(
         let about = about(&deed);
         match store.write(ctx.tenant(), vec![deed], vec![row]).await {
             Ok(()) => return Ok(Done::recorded(gone(Some(about)))),
-            Err(error) if is_race(&error) && precondition.if_match.is_some() => return Err(lost(error)),
-            Err(error) if !is_race(&error) || attempt == ATTEMPTS => return Err(error.into()),
-            Err(_) => {}
+            Err(error) => before_next_attempt(error, precondition.if_match.is_some(), attempt).await?,
         }
     }
     Err(Outcome::conflict("others keep changing the resource, try again"))

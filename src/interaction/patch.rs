@@ -10,7 +10,7 @@ use super::prepare;
 use super::record::Done;
 use super::request::{Instance, Parameters, Patch, Target};
 use super::response::{Response, Status};
-use super::update::{ATTEMPTS, Precondition, is_race, lost, next, updated};
+use super::update::{Precondition, before_next_attempt, next, updated};
 use crate::access::permit::Permit;
 use crate::access::scope::Permission;
 use crate::audit::event::Kind;
@@ -48,9 +48,7 @@ pub(super) async fn run(
                 let answer = updated(Some(&current), new.about, new.stamped, issues);
                 return Ok(Done::recorded(Response { status: Status::Ok, ..answer }));
             }
-            Err(error) if is_race(&error) && precondition.if_match.is_some() => return Err(lost(error)),
-            Err(error) if !is_race(&error) || attempt == ATTEMPTS => return Err(error.into()),
-            Err(_) => {}
+            Err(error) => before_next_attempt(error, precondition.if_match.is_some(), attempt).await?,
         }
     }
     Err(Outcome::conflict("others keep changing the resource, try again"))

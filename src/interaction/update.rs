@@ -23,9 +23,35 @@ use crate::fhir::seal_class::SealClasses;
 use crate::search::predicate::Predicate;
 use crate::store::error::StoreError;
 use crate::store::resources::{Current, DeedKind};
+use std::time::Duration;
 
 /// How often a write without a precondition is tried when others are faster.
-pub(super) const ATTEMPTS: u32 = 8;
+const ATTEMPTS: u32 = 40;
+
+/// A write failed. Where somebody else was faster and the caller had not said which version must stand, it is
+/// worth another attempt, a little later.
+///
+/// # Errors
+/// It is not.
+pub(super) async fn before_next_attempt(
+    error: StoreError,
+    is_strict: bool,
+    attempt: u32,
+) -> Result<(), Outcome> {
+    let is_race = matches!(error, StoreError::Conflict { .. } | StoreError::AlreadyExists { .. });
+    if is_race && is_strict {
+        let lost = Outcome::precondition_failed("the resource has changed in the meantime, read it again");
+        return Err(lost.because(error));
+    }
+    if !is_race || attempt >= ATTEMPTS {
+        return Err(error.into());
+    }
+    // Spread out, so that those who met once do not meet again.
+    let [spread] = random::nonce();
+    let milliseconds = u64::from(attempt.min(10)) * u64::from(spread) / 64;
+    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    Ok(())
+}
 
 /// What must hold for the update to be done.
 #[derive(Clone, Default)]
@@ -111,9 +137,7 @@ async fn put(
                 let answer = updated(current.as_ref(), new.about, new.stamped, issues);
                 return Ok(Done::recorded(answer));
             }
-            Err(error) if is_race(&error) && precondition.is_strict() => return Err(lost(error)),
-            Err(error) if !is_race(&error) || attempt == ATTEMPTS => return Err(error.into()),
-            Err(_) => {}
+            Err(error) => before_next_attempt(error, precondition.is_strict(), attempt).await?,
         }
     }
     Err(Outcome::conflict("others keep changing the resource, try again"))
@@ -158,16 +182,6 @@ pub(super) fn updated(
     let is_new = before.is_none_or(|it| it.is_deleted);
     let status = if is_new { Status::Created } else { Status::Ok };
     Response { status, ..created(about, body, issues) }
-}
-
-/// Whether somebody else was faster.
-pub(super) fn is_race(error: &StoreError) -> bool {
-    matches!(error, StoreError::Conflict { .. } | StoreError::AlreadyExists { .. })
-}
-
-/// Somebody was faster, and the caller had said which version must stand.
-pub(super) fn lost(error: StoreError) -> Outcome {
-    Outcome::precondition_failed("the resource has changed in the meantime, read it again").because(error)
 }
 
 async fn conditionally(

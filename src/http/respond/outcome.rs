@@ -1,4 +1,4 @@
-//! Refusals, and the only table of what an issue type means in HTTP.
+//! Refusals. What an issue type means in HTTP is said by `IssueType::status`.
 
 use super::resource;
 use crate::fhir::issue_type::IssueType;
@@ -16,40 +16,10 @@ pub(crate) struct Refusal {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// What an issue type means in HTTP: <https://hl7.org/fhir/R4/http.html#Status-Codes>
-fn status_of(code: IssueType) -> StatusCode {
-    match code {
-        IssueType::Invalid
-        | IssueType::Structure
-        | IssueType::Required
-        | IssueType::Value
-        | IssueType::Extension
-        | IssueType::Incomplete
-        | IssueType::Informational
-        | IssueType::NotSupported
-        | IssueType::TooCostly => StatusCode::BAD_REQUEST,
-        IssueType::Login | IssueType::Unknown | IssueType::Expired => StatusCode::UNAUTHORIZED,
-        IssueType::Forbidden | IssueType::Suppressed => StatusCode::FORBIDDEN,
-        IssueType::NotFound => StatusCode::NOT_FOUND,
-        IssueType::Conflict | IssueType::Duplicate => StatusCode::CONFLICT,
-        IssueType::Deleted => StatusCode::GONE,
-        IssueType::MultipleMatches => StatusCode::PRECONDITION_FAILED,
-        IssueType::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
-        IssueType::Invariant | IssueType::BusinessRule | IssueType::CodeInvalid => {
-            StatusCode::UNPROCESSABLE_ENTITY
-        }
-        IssueType::Throttled => StatusCode::TOO_MANY_REQUESTS,
-        IssueType::Exception => StatusCode::INTERNAL_SERVER_ERROR,
-        IssueType::Transient | IssueType::LockError | IssueType::NoStore | IssueType::Timeout => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
-    }
-}
-
 impl From<Outcome> for Refusal {
     fn from(outcome: Outcome) -> Refusal {
-        let code = outcome.worst().map_or(IssueType::Exception, |issue| issue.code);
-        Refusal::new(status_of(code), outcome)
+        let status = StatusCode::from_u16(outcome.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Refusal::new(status, outcome)
     }
 }
 

@@ -67,10 +67,7 @@ pub(super) async fn change(ctx: &Context, operation: &Operation, change: Change)
         let stamped = Json::parse(new.stamped, &Limits { size_bytes: usize::MAX, ..Limits::default() })?;
         match store.write(ctx.tenant(), vec![new.deed], vec![new.row]).await {
             Ok(()) => return Ok(Done::recorded(ok(answer(stamped.root().get("meta"))))),
-            Err(error) if !update::is_race(&error) || attempt == update::ATTEMPTS => {
-                return Err(error.into());
-            }
-            Err(_) => {}
+            Err(error) => update::before_next_attempt(error, false, attempt).await?,
         }
     }
     Err(Outcome::conflict("others keep changing the resource, try again"))

@@ -2,4 +2,5 @@
 
 pub mod data;
 pub mod database;
+pub mod program;
 pub mod server;

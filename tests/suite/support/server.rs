@@ -205,6 +205,11 @@ impl Drop for TestServer {
 }
 
 impl Caller {
+    /// Somebody who calls a FHIR base, which ends with a slash.
+    pub fn new(http: reqwest::Client, base: String, token: Option<String>) -> Caller {
+        Caller { http, base, token }
+    }
+
     /// A request to a path under the FHIR base; a path that begins with `/` is under the root.
     pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
         let url = match path.strip_prefix('/') {
