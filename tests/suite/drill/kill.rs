@@ -73,9 +73,7 @@ async fn write(caller: &Caller, prefix: &str, is_over: &AtomicBool) -> (Vec<Pair
     while !is_over.load(Ordering::Relaxed) && count < 500 {
         count += 1;
         let id = format!("{prefix}n{count}");
-        let put = |kind: &str, resource: Value| {
-            json!({"resource": resource, "request": {"method": "PUT", "url": format!("{kind}/{id}")}})
-        };
+        let put = |kind: &str, resource: Value| json!({"resource": resource, "request": {"method": "PUT", "url": format!("{kind}/{id}")}});
         let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
             put("Basic", json!({"resourceType": "Basic", "id": id, "code": {"text": "drill"}})),
             put("List", json!({"resourceType": "List", "id": id, "status": "current", "mode": "working"})),

@@ -66,7 +66,8 @@ async fn planted_secrets_are_nowhere() {
     let broken = r#"{"resourceType":"Patient","name":[{"family":"Zanzibarfamily"},"birthDate":"1931-07-23"}"#;
     let request = caller.request("POST", "Patient").header("content-type", "application/fhir+json");
     assert_eq!(send(request.body(broken)).await.status, 400);
-    let wrong = json!({"resourceType": "Patient", "birthDate": "Axolotlsearch", "name": [{"Zanzibarfamily": 1}]});
+    let wrong =
+        json!({"resourceType": "Patient", "birthDate": "Axolotlsearch", "name": [{"Zanzibarfamily": 1}]});
     let refused = send(fhir(caller.request("POST", "Patient"), &wrong)).await;
     assert!((400..500).contains(&refused.status));
     // It is all there for whoever may see it.
@@ -92,7 +93,9 @@ fn scan(folder: &Path, found: &mut Vec<String>) {
         if entry.file_type().unwrap().is_dir() {
             scan(&path, found);
         } else if let Ok(bytes) = std::fs::read(&path) {
-            found.extend(SECRETS.iter().filter(|it| holds(&bytes, it)).map(|it| format!("{}: {it}", path.display())));
+            found.extend(
+                SECRETS.iter().filter(|it| holds(&bytes, it)).map(|it| format!("{}: {it}", path.display())),
+            );
         }
     }
 }

@@ -27,7 +27,8 @@ async fn every_version_page_by_page() {
             }
             next = link(&bundle, "next");
         }
-        let expected = ["DELETE W/\"6\"", "PUT W/\"5\"", "PUT W/\"4\"", "PUT W/\"3\"", "PUT W/\"2\"", "PUT W/\"1\""];
+        let expected =
+            ["DELETE W/\"6\"", "PUT W/\"5\"", "PUT W/\"4\"", "PUT W/\"3\"", "PUT W/\"2\"", "PUT W/\"1\""];
         assert_eq!(seen, expected, "{place}");
     }
     assert_eq!(system.get("Patient/none/_history").await.status, 404);

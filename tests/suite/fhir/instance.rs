@@ -54,7 +54,12 @@ async fn bytes_come_back_as_they_were() {
     let request = system.request("PUT", "Observation/exact").header("content-type", "application/fhir+json");
     send(request.body(text)).await.assert_status(201);
     let read = system.get("Observation/exact").await.assert_status(200).text();
-    for part in [r#""value":1.00"#, "0.123456789012345678901234567890", r#""p\u00e4r \/ x""#, r#"{ "resourceType" : "Observation""#] {
+    for part in [
+        r#""value":1.00"#,
+        "0.123456789012345678901234567890",
+        r#""p\u00e4r \/ x""#,
+        r#"{ "resourceType" : "Observation""#,
+    ] {
         assert!(read.contains(part), "{part} in {read}");
     }
 }

@@ -8,9 +8,17 @@ use serde_json::json;
 async fn finds_sealed_and_open_elements() {
     let server = TestServer::start().await;
     let system = server.system();
-    let adler = system.post("Patient", &patient("Adlerström")).await.json()["id"].as_str().unwrap().to_owned();
+    let adler =
+        system.post("Patient", &patient("Adlerström")).await.json()["id"].as_str().unwrap().to_owned();
     system.post("Patient", &patient("Berger")).await.assert_status(201);
-    for query in ["family=adlerst", "name=ADLER", "family:exact=Adlerström", "family:contains=lerst", "birthdate=1970&family=adler", "birthdate=gt1969-12-31&family=a"] {
+    for query in [
+        "family=adlerst",
+        "name=ADLER",
+        "family:exact=Adlerström",
+        "family:contains=lerst",
+        "birthdate=1970&family=adler",
+        "birthdate=gt1969-12-31&family=a",
+    ] {
         let found = system.get(&format!("Patient?{query}")).await.assert_status(200).json();
         assert_eq!(ids(&found), [adler.as_str()], "{query}");
     }
@@ -18,7 +26,8 @@ async fn finds_sealed_and_open_elements() {
         let found = system.get(&format!("Patient?{query}")).await.assert_status(200).json();
         assert!(ids(&found).is_empty(), "{query}");
     }
-    let form = system.request("POST", "Patient/_search").header("content-type", "application/x-www-form-urlencoded");
+    let form =
+        system.request("POST", "Patient/_search").header("content-type", "application/x-www-form-urlencoded");
     let found = send(form.body("family=adlerst")).await.assert_status(200).json();
     assert_eq!(ids(&found), [adler.as_str()]);
 }
@@ -30,7 +39,9 @@ async fn follows_references_both_ways() {
     let mut it = patient("Adler");
     it["id"] = json!("a");
     system.put("Patient/a", &it).await.assert_status(201);
-    for (value, at) in [("60", "2024-01-01T10:00:00Z"), ("72.5", "2024-02-01"), ("90", "2024-03-01T10:00:00Z")] {
+    for (value, at) in
+        [("60", "2024-01-01T10:00:00Z"), ("72.5", "2024-02-01"), ("90", "2024-03-01T10:00:00Z")]
+    {
         system.post("Observation", &heart_rate("a", value, at)).await.assert_status(201);
     }
     let count = async |query: &str| {
@@ -47,10 +58,12 @@ async fn follows_references_both_ways() {
     assert_eq!(count("Patient?_has:Observation:patient:code=8867-4").await, 1);
     assert_eq!(count("Patient?_has:Observation:patient:code=nothing").await, 0);
     assert_eq!(count("Patient/a/Observation?code=8867-4").await, 3);
-    let found = system.get("Observation?code=8867-4&_include=Observation:subject&_sort=-date&_count=2&_total=accurate");
+    let found = system
+        .get("Observation?code=8867-4&_include=Observation:subject&_sort=-date&_count=2&_total=accurate");
     let found = found.await.assert_status(200).json();
     assert_eq!((ids(&found).len(), &found["total"]), (2, &json!(3)));
-    let included: Vec<_> = found["entry"].as_array().unwrap().iter().filter(|it| it["search"]["mode"] == "include").collect();
+    let included: Vec<_> =
+        found["entry"].as_array().unwrap().iter().filter(|it| it["search"]["mode"] == "include").collect();
     assert_eq!(included.len(), 1);
     assert_eq!(found["entry"][0]["resource"]["effectiveDateTime"], "2024-03-01T10:00:00Z");
     let next = system.get(&link(&found, "next").unwrap()).await.assert_status(200).json();
@@ -68,7 +81,8 @@ async fn strict_handling_refuses_what_lenient_leaves_out() {
     assert_eq!(ids(&lenient).len(), 1);
     assert!(!link(&lenient, "self").unwrap().contains("shoe-size"));
     assert!(lenient["entry"].as_array().unwrap().iter().any(|it| it["search"]["mode"] == "outcome"));
-    let strict = send(system.request("GET", "Patient?shoe-size=44").header("prefer", "handling=strict")).await;
+    let strict =
+        send(system.request("GET", "Patient?shoe-size=44").header("prefer", "handling=strict")).await;
     assert!(matches!(strict.status, 400 | 501), "{}", strict.text());
 }
 

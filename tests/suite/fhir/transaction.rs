@@ -30,7 +30,12 @@ async fn references_are_rewritten_everywhere() {
     ]);
     let answer = system.post("", &sent).await.assert_status(200).json();
     assert_eq!(answer["type"], "transaction-response");
-    let statuses: Vec<_> = answer["entry"].as_array().unwrap().iter().map(|it| it["response"]["status"].as_str().unwrap()[..3].to_owned()).collect();
+    let statuses: Vec<_> = answer["entry"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["response"]["status"].as_str().unwrap()[..3].to_owned())
+        .collect();
     assert_eq!(statuses, ["201", "201", "200"]);
     assert_eq!(ids(&answer["entry"][2]["resource"]).len(), 1);
     let location = answer["entry"][1]["response"]["location"].as_str().unwrap();
@@ -47,13 +52,16 @@ async fn one_bad_entry_leaves_nothing_behind() {
     let system = server.system();
     let mut bad = heart_rate("x", "60", "2024-01-01");
     bad["status"] = json!(7);
-    let sent = bundle(&[
-        entry(ONE, "POST", "Patient", patient("Adler")),
-        entry(TWO, "POST", "Observation", bad),
-    ]);
+    let sent =
+        bundle(&[entry(ONE, "POST", "Patient", patient("Adler")), entry(TWO, "POST", "Observation", bad)]);
     let answer = system.post("", &sent).await;
     assert!(matches!(answer.status, 400 | 422), "{}", answer.text());
-    let places: Vec<_> = answer.json()["issue"].as_array().unwrap().iter().filter_map(|it| it["expression"][0].as_str().map(str::to_owned)).collect();
+    let places: Vec<_> = answer.json()["issue"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|it| it["expression"][0].as_str().map(str::to_owned))
+        .collect();
     assert!(places.contains(&"Bundle.entry[1].resource.status".to_owned()), "{places:?}");
     assert!(ids(&system.get("Patient?family=adler").await.json()).is_empty());
     let gone = bundle(&[

@@ -58,7 +58,8 @@ impl Program {
     /// Kills its PostgreSQL, every process of it.
     pub fn kill_postgres(&self) {
         let Some(pid) = postmaster(&self.data) else { return };
-        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let children =
+            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         let pids = std::iter::once(pid.to_string()).chain(children.split_whitespace().map(str::to_owned));
         let _ = Command::new("kill").arg("-9").args(pids).stderr(Stdio::null()).status();
     }
