@@ -17,7 +17,7 @@ use crate::fhir::outcome::{self, Issue, Outcome};
 use crate::search::page::Cursor;
 use crate::search::plan::plan;
 use crate::search::predicate::Predicate;
-use crate::search::query::{Query, Summary};
+use crate::search::query::Query;
 use crate::search::sort::SortValue;
 use crate::store::search::SearchPage;
 use serde_json::{Value, json};
@@ -122,7 +122,7 @@ pub(super) async fn answer(
     let subset = Subset::of_query(query);
     let types = &ctx.app.definitions.types;
     let mut entries = Vec::with_capacity(page.matches.len() + page.included.len() + 1);
-    let is_count_only = query.summary == Summary::Count || query.count == 0;
+    let is_count_only = query.count == 0;
     let found = page.matches.into_iter().map(|it| (it, "match"));
     for (stored, mode) in found.chain(page.included.into_iter().map(|it| (it, "include"))) {
         trail.add(ctx, &stored);

@@ -20,7 +20,7 @@ use crate::fhir::issue_type::IssueType;
 use crate::fhir::outcome::{Issue, Outcome, Severity};
 use crate::search::parameters::AllParameters;
 use crate::search::predicate::Predicate;
-use crate::search::query::{Handling, Query};
+use crate::search::query::{Handling, Query, Summary};
 use condition::Planning;
 
 /// What a query is read by.
@@ -127,6 +127,10 @@ pub fn plan(
         settle(setting, result, &mut query.effective, (name, value), &mut issues)?;
     }
     query.filter = filter;
+    if query.summary == Summary::Count {
+        // Only the total is sent, so only the total is asked for.
+        query.count = 0;
+    }
     Ok((query, issues))
 }
 

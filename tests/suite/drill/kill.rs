@@ -15,7 +15,8 @@ type Pair = (String, String);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_writes_survive() {
-    let rounds: u32 = std::env::var("VESTA_DRILL_ROUNDS").ok().and_then(|it| it.parse().ok()).unwrap_or(2);
+    let rounds: u32 =
+        std::env::var_os("VESTA_DRILL_ROUNDS").and_then(|it| it.to_str()?.parse().ok()).unwrap_or(2);
     let mut program = Program::new("kill");
     let mut acknowledged: Vec<Pair> = Vec::new();
     let mut tried = 0;

@@ -66,6 +66,8 @@ async fn follows_references_both_ways() {
         found["entry"].as_array().unwrap().iter().filter(|it| it["search"]["mode"] == "include").collect();
     assert_eq!(included.len(), 1);
     assert_eq!(found["entry"][0]["resource"]["effectiveDateTime"], "2024-03-01T10:00:00Z");
+    let counted = system.get("Observation?code=8867-4&_summary=count").await.assert_status(200).json();
+    assert_eq!((&counted["total"], counted.get("entry")), (&json!(3), None));
     let next = system.get(&link(&found, "next").unwrap()).await.assert_status(200).json();
     assert_eq!((ids(&next).len(), link(&next, "next")), (1, None));
     let found = system.get("Patient?_id=a&_revinclude=Observation:patient").await.assert_status(200).json();
