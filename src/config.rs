@@ -60,7 +60,7 @@ pub struct Listener {
     #[arg(long, env = "VESTA_LISTEN", default_value = "127.0.0.1:8443", global = true)]
     pub listen: SocketAddr,
 
-    /// The address by which clients know this server, without the path: https://fhir.example.org.
+    /// The address by which clients know this server, without the path: `https://fhir.example.org`.
     /// Default in dev mode: https:// and the address listened on
     #[arg(long, env = "VESTA_PUBLIC_URL", value_name = "URL", global = true)]
     pub public_url: Option<String>,

@@ -1,7 +1,7 @@
 //! What a search asks of one resource: a small tree over index entries.
 //!
 //! This is the one semantics of search. The store compiles a [`Predicate`] to SQL over the rows it
-//! made of an [`Index`]; access narrowing, conditional interactions and subscriptions ask
+//! made of an [`Index`](crate::search::index::Index); access narrowing, conditional interactions and subscriptions ask
 //! the same of an index in memory. A predicate knows nothing of SQL or of hashing.
 //!
 //! Most criteria are exact on the index alone. Two need the resource itself: [`Predicate::Verify`]

@@ -213,7 +213,7 @@ async fn write(store: &Store, tenant: TenantId, rows: &mut [SealedRow]) -> Resul
     Ok(())
 }
 
-/// The columns, in the order in which [`push_columns`] fills them.
+/// The columns, in the order in which [`push_one`] and [`push_many`] fill them.
 const COLUMNS: &str = "id, recorded, tenant, kind, outcome, action, request, agent, client, purpose, rule, network, \
      patients, entities, detail";
 

@@ -3,9 +3,9 @@
 //! A page is one statement for each type: the caller's filter and the narrowing of the type in one condition,
 //! before anything is cut ([`asked`], [`predicate`]); driven by the index that brings the fewest rows
 //! ([`driver`], [`choose`], [`estimate`]); ordered, and cut at the place where the page before ended
-//! ([`order`], [`page`]). What the index does not decide is verified on the opened resource ([`matches`],
+//! ([`order`], [`page`]). What the index does not decide is verified on the opened resource ([`mod@matches`],
 //! [`resolve`]). The total travels with the page ([`count`]); includes follow, one statement for each type
-//! ([`include`]).
+//! ([`mod@include`]).
 //!
 //! # Decision 2026-11-24
 //! A chain is a join in SQL, by the column `reference` (see `search_index`), and either side may drive it:
