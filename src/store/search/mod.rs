@@ -296,7 +296,7 @@ fn without_values(line: &str) -> String {
             _ if letter.is_ascii_digit() && shown.ends_with('?') => {}
             _ => shown.push(letter),
         }
-        before = if is_literal { ' ' } else { letter };
+        before = letter;
     }
     shown
 }
