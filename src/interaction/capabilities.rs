@@ -4,6 +4,7 @@
 //!
 //! Public by specification: it holds nothing of anybody, so it asks for no permit and leaves no row.
 
+use super::audit_event;
 use super::operation::OPERATIONS;
 use super::response::{Response, Status};
 use crate::app::App;
@@ -37,7 +38,10 @@ fn text(app: &App) -> String {
     let base = app.fhir_base();
     let types: Vec<(ResourceType, Vec<&str>)> = ResourceType::all()
         .filter(|it| !TRANSIENT.contains(&it.name()))
-        .map(|it| (it, INTERACTIONS.to_vec()))
+        .map(|it| match it.name() {
+            audit_event::NAME => (it, vec!["read", "search-type"]),
+            _ => (it, INTERACTIONS.to_vec()),
+        })
         .collect();
     let of_all: Vec<ResourceType> = types.iter().map(|(it, _)| *it).collect();
     let operations = OPERATIONS.iter().map(|it| MountedOperation {

@@ -9,6 +9,7 @@ pub mod context;
 pub mod request;
 pub mod response;
 
+mod audit_event;
 mod bundle;
 mod capabilities;
 mod conditional;
@@ -57,6 +58,9 @@ fn perform_inside<'c>(
 async fn act(ctx: &Context, interaction: Interaction) -> Result<Done, Outcome> {
     match interaction {
         Interaction::Capabilities => Ok(Done::recorded(capabilities::statement(&ctx.app))),
+        Interaction::Read { of, .. } if of.resource_type.name() == audit_event::NAME => {
+            audit_event::read(ctx, &of).await
+        }
         Interaction::Read { of, parameters } => read::read(ctx, &of, &parameters).await,
         Interaction::Vread { of, version, parameters } => read::vread(ctx, &of, &version, &parameters).await,
         Interaction::Create { resource, if_none_exist } => create::run(ctx, resource, if_none_exist).await,
@@ -66,6 +70,11 @@ async fn act(ctx: &Context, interaction: Interaction) -> Result<Done, Outcome> {
         Interaction::Patch { target, patch, if_match } => patch::run(ctx, target, &patch, if_match).await,
         Interaction::Delete { target, if_match } => delete::run(ctx, target, if_match).await,
         Interaction::History { of, parameters } => history::run(ctx, &of, &parameters).await,
+        Interaction::Search { resource_type: Some(it), compartment, parameters }
+            if it.name() == audit_event::NAME =>
+        {
+            audit_event::search(ctx, it, compartment.as_ref(), &parameters).await
+        }
         Interaction::Search { resource_type, compartment, parameters } => {
             search::run(ctx, resource_type, compartment.as_ref(), &parameters).await
         }

@@ -1,5 +1,6 @@
 //! Asking for leave: the decision of `access`, as the interactions need it.
 
+use super::audit_event;
 use super::context::Context;
 use crate::access::decide::{Action, Decision, decide};
 use crate::access::permit::Permit;
@@ -30,6 +31,10 @@ pub(super) fn ask_within(
     resource_types: &[ResourceType],
     patient: Option<&ResourceId>,
 ) -> Result<Permit, Outcome> {
+    let is_write = matches!(permission, Permission::Create | Permission::Update | Permission::Delete);
+    if is_write && resource_types.iter().any(|it| it.name() == audit_event::NAME) {
+        return Err(Outcome::not_supported("AuditEvents are written by the server alone"));
+    }
     let action = Action { permission, resource_types: resource_types.to_vec(), patient: patient.cloned() };
     match decide(&ctx.app.definitions, &ctx.app.fhir_base(), &ctx.principal, &action) {
         Decision::Permit(permit) => Ok(permit),

@@ -1,5 +1,6 @@
 //! The RESTful API, as a client sees it.
 
+mod audit_event;
 mod batch;
 mod conditional;
 mod history;
