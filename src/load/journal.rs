@@ -1,5 +1,8 @@
 //! What the server acknowledged: a line for each request, so that a load can be taken up again.
+//!
+//! A line is a hash: files are often named after the person whose record they hold.
 
+use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -48,7 +51,7 @@ impl Journal {
     /// Whether that parcel was acknowledged at an earlier time.
     #[must_use]
     pub fn holds(&self, key: &str) -> bool {
-        self.earlier.contains(key)
+        self.earlier.contains(&line_of(key))
     }
 
     /// Notes that a parcel was acknowledged.
@@ -58,8 +61,13 @@ impl Journal {
     pub fn record(&self, key: &str) -> io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         let mut file = file.lock().map_err(|_| io::Error::other("the journal was left half written"))?;
-        file.write_all(format!("{key}\n").as_bytes())
+        file.write_all(format!("{}\n", line_of(key)).as_bytes())
     }
+}
+
+/// What stands in the journal for a parcel.
+fn line_of(key: &str) -> String {
+    Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
