@@ -1,4 +1,4 @@
-//! From official definitions to compact facts: what `vesta definitions compile` and `vesta packages add` do.
+//! From official definitions to compact facts: what `vesta definitions compile` does.
 //!
 //! Facts are lines of tab-separated values that diff well: paths, cardinalities, types, codes,
 //! expressions; never descriptive texts. How they are spelled is said in `fhir-profiles/README.md`.
