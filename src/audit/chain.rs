@@ -4,7 +4,7 @@
 //!
 //! Before it signs, the sealer looks whether what it signed last is still there. Somebody who rewrites the
 //! chain under a running server therefore does not get the rewritten chain signed by it: it says so in the
-//! log, signs nothing more, and health fails until somebody has looked.
+//! log, and signs nothing more. The health of the server does not tell of it yet.
 
 use crate::app::App;
 use crate::audit::checkpoint::{self, hex, is_genuine};
