@@ -12,11 +12,13 @@ use crate::access::permit::Permit;
 use crate::fhir::id::ResourceType;
 use crate::fhir::outcome::Outcome;
 use crate::search::plan::plan;
+use crate::search::predicate::Predicate;
 use crate::search::query::{Handling, Query};
 use crate::store::resources::Stored;
 use crate::store::unit::Unit;
 
 /// Criteria, understood.
+#[derive(Clone)]
 pub(super) struct Criteria {
     resource_type: ResourceType,
     query: Query,
@@ -36,6 +38,12 @@ impl Criteria {
         let mut parameters = self.query.effective.clone();
         parameters.sort();
         format!("{}?{}", self.resource_type, page_link::encode(&parameters))
+    }
+
+    /// Only what also satisfies that.
+    pub(super) fn within(mut self, predicate: Predicate) -> Criteria {
+        self.query.filter = self.query.filter.and(predicate);
+        self
     }
 
     /// So many matches at most.

@@ -71,10 +71,11 @@ async fn all(
     criteria: &Parameters,
 ) -> Result<Done, Outcome> {
     // What is found to be deleted must be both findable and deletable.
-    permission::ask(ctx, Permission::Search, &[resource_type])?;
-    let query = conditional::query(ctx, resource_type, criteria)?.at_most(MOST + 1);
+    let search = permission::ask(ctx, Permission::Search, &[resource_type])?;
+    let deletable = permit.narrowing().of(resource_type).clone();
+    let query = conditional::query(ctx, resource_type, criteria)?.within(deletable).at_most(MOST + 1);
     let mut unit = ctx.app.store.begin(ctx.tenant(), &[query.lock()]).await?;
-    let found = conditional::find(ctx, &mut unit, permit, &query).await?;
+    let found = conditional::find(ctx, &mut unit, &search, &query).await?;
     if found.len() > usize::try_from(MOST).unwrap_or(usize::MAX) {
         return Err(Outcome::precondition_failed(format!(
             "the criteria match more than {MOST} resources, which is more than one request may delete"

@@ -20,6 +20,7 @@ use crate::fhir::json_patch;
 use crate::fhir::outcome::Outcome;
 use crate::fhir::resource::Resource;
 use crate::fhirpath::patch as fhirpath_patch;
+use crate::search::predicate::Predicate;
 use crate::store::resources::{Current, Stored};
 
 pub(super) async fn run(
@@ -56,14 +57,25 @@ pub(super) async fn run(
 
 /// The resource as it stands and may be touched.
 async fn standing(ctx: &Context, permit: &Permit, of: &Instance) -> Result<Stored, Outcome> {
-    let narrowing = permit.narrowing().of(of.resource_type);
+    let narrowing = narrowing(ctx, permit, of.resource_type)?;
     let store = &ctx.app.store;
-    let stored = store.read(ctx.tenant(), of.resource_type, &of.id, narrowing, permit.classes()).await?;
+    let stored = store.read(ctx.tenant(), of.resource_type, &of.id, &narrowing, permit.classes()).await?;
     match stored {
         None => Err(Outcome::not_found()),
         Some(stored) if stored.is_deleted() => Err(Outcome::deleted()),
         Some(stored) => Ok(stored),
     }
+}
+
+/// What may be patched: what may be both changed and read, since a patch tells what was there.
+pub(super) fn narrowing(
+    ctx: &Context,
+    permit: &Permit,
+    resource_type: ResourceType,
+) -> Result<Predicate, Outcome> {
+    let read = permission::ask(ctx, Permission::Read, &[resource_type])?;
+    let readable = read.narrowing().of(resource_type).clone();
+    Ok(permit.narrowing().of(resource_type).clone().and(readable))
 }
 
 /// The patched resource: still the same one.

@@ -8,7 +8,6 @@ use crate::access::scope::Permission;
 use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::outcome::Outcome;
 use crate::fhir::resource::Resource;
-use crate::search::predicate::Predicate;
 
 /// Why the caller was refused, by the name of the rule: for the trail, not for the caller.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +49,7 @@ pub(super) fn denied(rule: &'static str) -> Outcome {
 /// Whether new content stays within what the caller may write: nobody can make or move a resource out of
 /// their own reach.
 pub(super) fn admit(ctx: &Context, permit: &Permit, resource: &Resource) -> Result<(), Outcome> {
-    let narrowing = permit.narrowing().of(resource.resource_type());
-    if *narrowing == Predicate::True || ctx.app.verifier.satisfies(resource, narrowing) {
+    if permit.admits(&ctx.app.verifier, resource) {
         return Ok(());
     }
     Err(denied("the new content is outside what the token covers"))

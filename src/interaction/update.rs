@@ -155,7 +155,8 @@ pub(super) async fn current(
     let resources = [(of.resource_type, of.id.clone())];
     let current = ctx.app.store.current(ctx.tenant(), &resources).await?.into_iter().next().flatten();
     let narrowing = permit.narrowing().of(of.resource_type);
-    if current.is_some_and(|it| !it.is_deleted) && *narrowing != Predicate::True {
+    // A deleted one, too: nobody takes over an id that was somebody else's.
+    if current.is_some() && *narrowing != Predicate::True {
         let store = &ctx.app.store;
         let seen = store.read(ctx.tenant(), of.resource_type, &of.id, narrowing, SealClasses::ALL).await?;
         if seen.is_none() {

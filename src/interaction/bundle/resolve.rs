@@ -101,7 +101,8 @@ pub(super) async fn resolve(
     let search = permits.get(ctx, Permission::Search, resource_type)?;
     if asked.method == Method::Delete {
         let permit = permits.get(ctx, Permission::Delete, resource_type)?;
-        let found = conditional::find(ctx, unit, &permit, criteria).await?;
+        let deletable = criteria.clone().within(permit.narrowing().of(resource_type).clone());
+        let found = conditional::find(ctx, unit, &search, &deletable).await?;
         if found.len() > 1 {
             return Err(Outcome::precondition_failed("the criteria match more than one resource"));
         }

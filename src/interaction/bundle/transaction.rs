@@ -268,20 +268,24 @@ async fn standing(
         let Some(current) = current else { continue };
         let method = it.asked.method;
         let permit = permits.get(ctx, permission_of(method), of.resource_type)?;
-        let narrowing = permit.narrowing().of(of.resource_type);
+        let narrowing = match method {
+            Method::Patch => patch::narrowing(ctx, &permit, of.resource_type)?,
+            _ => permit.narrowing().of(of.resource_type).clone(),
+        };
         // The content is looked at where it matters: who may touch it, what is patched, whose it was.
-        let is_needed = *narrowing != Predicate::True || method != Method::Put;
-        let stored = match current.is_deleted || !is_needed {
-            true => None,
-            false => {
+        let is_narrow = narrowing != Predicate::True;
+        let is_needed = is_narrow || (method != Method::Put && !current.is_deleted);
+        let stored = match is_needed {
+            false => None,
+            true => {
                 let store = &ctx.app.store;
                 let classes = permit.classes();
-                let seen = store.read(ctx.tenant(), of.resource_type, &of.id, narrowing, classes).await?;
+                let seen = store.read(ctx.tenant(), of.resource_type, &of.id, &narrowing, classes).await?;
                 match (seen, method) {
                     // Not there for the caller: a deletion has nothing to do, a change has no target.
                     (None, Method::Delete) => continue,
                     (None, _) => return Err(located(Outcome::not_found(), it.asked.place).into()),
-                    (Some(stored), _) => Some(stored),
+                    (Some(stored), _) => Some(stored).filter(|it| !it.is_deleted()),
                 }
             }
         };

@@ -118,4 +118,44 @@ async fn a_patient_sees_only_their_own() {
     writer.post("Observation", &heart_rate("a", "60", "2024-01-01")).await.assert_status(201);
     writer.delete("Patient/b").await.assert_status(204);
     system.get("Patient/b").await.assert_status(200);
+    // An id that was somebody else's is not taken over.
+    let theirs = json!({"resourceType": "Basic", "id": "t", "code": {"text": "x"}, "subject": {"reference": "Patient/b"}});
+    system.put("Basic/t", &theirs).await.assert_status(201);
+    system.delete("Basic/t").await.assert_status(204);
+    let mine = json!({"resourceType": "Basic", "id": "t", "code": {"text": "x"}, "subject": {"reference": "Patient/a"}});
+    assert_eq!(writer.put("Basic/t", &mine).await.status, 404);
+    let entry = json!({"resource": mine, "request": {"method": "PUT", "url": "Basic/t"}});
+    let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [entry]});
+    assert_eq!(writer.post("", &bundle).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scope_is_as_wide_as_it_says() {
+    let server = TestServer::start().await;
+    let system = server.system();
+    let mut it = patient("Adler");
+    it["id"] = json!("a");
+    system.put("Patient/a", &it).await.assert_status(201);
+    let made = system.post("Observation", &heart_rate("a", "60", "2024-01-01")).await.json();
+    let url = format!("Observation/{}", made["id"].as_str().unwrap());
+    // Whoever may change and not read gets nothing to read by changing it.
+    let patch = json!([{"op": "test", "path": "/status", "value": "final"}]);
+    assert_eq!(server.user("user/Observation.u").patch(&url, &patch).await.status, 403);
+    server.user("user/Observation.ru").patch(&url, &patch).await.assert_status(200);
+    // A granular scope opens its category and nothing else.
+    let vital = server.user("user/Observation.rs?category=vital-signs");
+    vital.get(&url).await.assert_status(200);
+    assert_eq!(ids(&vital.get("Observation").await.assert_status(200).json()).len(), 1);
+    let other = server.user("user/Observation.rs?category=laboratory");
+    assert_eq!(other.get(&url).await.status, 404);
+    assert!(ids(&other.get("Observation").await.assert_status(200).json()).is_empty());
+    // What another resource would have to say is not taken for granted when something is written.
+    let chained = server.user("user/Observation.cru?subject:Patient.family=Nobody");
+    assert_eq!(chained.post("Observation", &heart_rate("a", "60", "2024-01-01")).await.status, 403);
+    // Only what may be both found and deleted is deleted by a search.
+    let deleter = server.user("user/Observation.d user/Observation.s?category=laboratory");
+    deleter.delete("Observation?code=8867-4").await.assert_status(204);
+    system.get(&url).await.assert_status(200);
+    server.user("user/Observation.ds").delete("Observation?code=8867-4").await.assert_status(204);
+    assert_eq!(system.get(&url).await.status, 410);
 }
