@@ -33,7 +33,8 @@ pub(super) async fn run(ctx: &Context, of: &HistoryOf, parameters: &Parameters) 
     let (cursor, parameters) = page_link::take(ctx, &place, parameters).await?;
     let mut filter = filter(ctx, &parameters)?;
     filter.after = cursor.as_ref().map(place_of).transpose()?;
-    let page = page(ctx, &permit, of, &filter).await?;
+    let mut page = page(ctx, &permit, of, &filter).await?;
+    page.versions.retain(|it| permission::shows(ctx, &permit, it));
     let mut trail = Trail::under(&permit);
     for version in &page.versions {
         trail.add(ctx, version);

@@ -6,8 +6,11 @@ use crate::access::decide::{Action, Decision, decide};
 use crate::access::permit::Permit;
 use crate::access::scope::Permission;
 use crate::fhir::id::{ResourceId, ResourceType};
+use crate::fhir::json::Limits;
 use crate::fhir::outcome::Outcome;
 use crate::fhir::resource::Resource;
+use crate::search::predicate::Predicate;
+use crate::store::resources::Stored;
 
 /// Why the caller was refused, by the name of the rule: for the trail, not for the caller.
 #[derive(Debug, thiserror::Error)]
@@ -53,4 +56,16 @@ pub(super) fn admit(ctx: &Context, permit: &Permit, resource: &Resource) -> Resu
         return Ok(());
     }
     Err(denied("the new content is outside what the token covers"))
+}
+
+/// Whether a version lies within what the caller may see, as it was then: the store holds the resource to the
+/// narrowing as it stands now, and an older version to its patient alone.
+pub(super) fn shows(ctx: &Context, permit: &Permit, version: &Stored) -> bool {
+    let is_open = *permit.narrowing().of(version.resource_type) == Predicate::True;
+    if is_open || version.is_deleted() {
+        return true;
+    }
+    let limits = Limits { size_bytes: usize::MAX, ..Limits::default() };
+    let resource = Resource::parse(version.text.as_bytes(), &limits);
+    resource.is_ok_and(|it| permit.admits(&ctx.app.verifier, &it))
 }

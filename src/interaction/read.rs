@@ -39,6 +39,7 @@ pub(super) async fn vread(
     let narrowing = permit.narrowing().of(of.resource_type);
     let resource = (of.resource_type, &of.id);
     let stored = ctx.app.store.version(ctx.tenant(), resource, version, narrowing, permit.classes()).await?;
+    let stored = stored.filter(|it| permission::shows(ctx, &permit, it));
     answer(ctx, &permit, stored, &subset)
 }
 

@@ -45,6 +45,7 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
     for version in [from, to] {
         let stored =
             store.version(ctx.tenant(), (resource_type, id), version, narrowing, permit.classes()).await?;
+        let stored = stored.filter(|it| permission::shows(ctx, &permit, it));
         let stored = stored.ok_or_else(Outcome::not_found)?;
         trail.add(ctx, &stored);
         trees.push(tree(&stored)?);

@@ -149,6 +149,18 @@ async fn a_scope_is_as_wide_as_it_says() {
     let other = server.user("user/Observation.rs?category=laboratory");
     assert_eq!(other.get(&url).await.status, 404);
     assert!(ids(&other.get("Observation").await.assert_status(200).json()).is_empty());
+    // Nor what it was, when it was something else.
+    let mut changed = system.get(&url).await.json();
+    changed["category"][0]["coding"][0]["code"] = json!("laboratory");
+    system.put(&url, &changed).await.assert_status(200);
+    other.get(&url).await.assert_status(200);
+    let past = other.get(&format!("{url}/_history")).await.assert_status(200).json();
+    assert!(!past.to_string().contains("vital-signs"), "{past}");
+    assert_eq!(other.get(&format!("{url}/_history/1")).await.status, 404);
+    assert_eq!(other.get(&format!("{url}/$diff?from=1&to=2")).await.status, 404);
+    system.get(&format!("{url}/_history/1")).await.assert_status(200);
+    changed["category"][0]["coding"][0]["code"] = json!("vital-signs");
+    system.put(&url, &changed).await.assert_status(200);
     // What another resource would have to say is not taken for granted when something is written.
     let chained = server.user("user/Observation.cru?subject:Patient.family=Nobody");
     assert_eq!(chained.post("Observation", &heart_rate("a", "60", "2024-01-01")).await.status, 403);
