@@ -18,7 +18,7 @@ use crate::store::connection::Settings;
 use anyhow::{Context as _, Result, bail};
 use moka::sync::Cache;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -45,6 +45,8 @@ pub struct App {
     pub verifier: Verifier,
     /// The key that signs checkpoints of the trail.
     pub checkpoint_key: CheckpointKey,
+    /// The CapabilityStatement, once somebody has asked for it: it does not change while the server runs.
+    pub capability_statement: OnceLock<String>,
     /// The keys that access tokens are checked against.
     pub token_keys: KeySet,
     /// Access tokens whose signature was found good, by their SHA-256.
@@ -99,6 +101,7 @@ impl App {
             verifier: Verifier::new(Arc::clone(&definitions), config.fhir_base()),
             checkpoint_key: CheckpointKey::from_pem(&checkpoint)?,
             token_keys: KeySet::parse(&token_keys).context("the token key set cannot be used")?,
+            capability_statement: OnceLock::new(),
             good_tokens: Cache::new(TOKENS),
             config: Arc::new(config),
             clock,

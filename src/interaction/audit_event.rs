@@ -2,10 +2,10 @@
 //!
 //! <https://hl7.org/fhir/R4/auditevent.html>
 
-use super::context::{Context, DEFAULT_COUNT, MAX_COUNT};
+use super::context::{Context, DEFAULT_COUNT, page_size};
 use super::record::{self, Done, Trail};
 use super::request::{Instance, Parameters};
-use super::response::{Response, Status};
+use super::response::Response;
 use super::{page_link, permission};
 use crate::access::scope::Permission;
 use crate::audit::find::{self, Paging, Shown};
@@ -24,7 +24,7 @@ pub(super) async fn read(ctx: &Context, of: &Instance) -> Result<Done, Outcome> 
     let shown = find::read(trail_of(ctx, &base), &permit, &of.id).await?;
     let mut trail = Trail::under(&permit);
     note(&mut trail, of.resource_type, &shown);
-    let response = Response { status: Status::Ok, body: Some(shown.text), about: None, issues: Vec::new() };
+    let response = Response::ok(shown.text);
     Ok(Done { response, trail: Some(trail) })
 }
 
@@ -43,12 +43,7 @@ pub(super) async fn search(
     let (mut asked, mut count) = (Parameters::new(), DEFAULT_COUNT);
     for (name, value) in &parameters {
         match name.as_str() {
-            "_count" => {
-                let number: Result<u32, _> = value.parse();
-                let number = number
-                    .map_err(|_| Outcome::value("_count is a whole number of at least 1").at("_count"))?;
-                count = number.clamp(1, MAX_COUNT);
-            }
+            "_count" => count = page_size(value)?,
             _ => asked.push((name.clone(), value.clone())),
         }
     }
@@ -84,8 +79,7 @@ pub(super) async fn search(
     }
     let bundle =
         Bundle { kind: "searchset", timestamp: Some(instant(ctx.now)), links, entries, ..Bundle::default() };
-    let response =
-        Response { status: Status::Ok, body: Some(bundle.to_json()), about: None, issues: Vec::new() };
+    let response = Response::ok(bundle.to_json());
     Ok(Done { response, trail: Some(trail) })
 }
 

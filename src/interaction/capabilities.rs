@@ -6,7 +6,7 @@
 
 use super::audit_event;
 use super::operation::OPERATIONS;
-use super::response::{Response, Status};
+use super::response::Response;
 use crate::app::App;
 use crate::conformance::capability::{self, Mounted, MountedOperation, Security};
 use crate::fhir::id::ResourceType;
@@ -31,7 +31,7 @@ const TRANSIENT: [&str; 2] = ["Parameters", "OperationOutcome"];
 const INSTANTIATES: [&str; 1] = ["http://hl7.org/fhir/us/core/CapabilityStatement/us-core-server"];
 
 pub(super) fn statement(app: &App) -> Response {
-    Response { status: Status::Ok, body: Some(text(app)), about: None, issues: Vec::new() }
+    Response::ok(app.capability_statement.get_or_init(|| text(app)).clone())
 }
 
 fn text(app: &App) -> String {

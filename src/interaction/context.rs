@@ -3,6 +3,7 @@
 use crate::access::principal::Principal;
 use crate::app::App;
 use crate::fhir::id::TenantId;
+use crate::fhir::outcome::Outcome;
 use crate::search::plan::Setting;
 use crate::search::query::Handling;
 use std::sync::Arc;
@@ -33,6 +34,15 @@ pub struct Context {
 pub(super) const DEFAULT_COUNT: u32 = 50;
 /// The greatest page that is served.
 pub(super) const MAX_COUNT: u32 = 1000;
+
+/// A `_count`, held to the greatest page that is served.
+pub(super) fn page_size(value: &str) -> Result<u32, Outcome> {
+    let count: Result<u32, _> = value.parse();
+    match count {
+        Ok(count) => Ok(count.clamp(1, MAX_COUNT)),
+        Err(_) => Err(Outcome::value("_count is a whole number of at least 1").at("_count")),
+    }
+}
 
 impl Context {
     /// Whose data is reached.

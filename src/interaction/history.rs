@@ -2,10 +2,10 @@
 //!
 //! <https://hl7.org/fhir/R4/http.html#history>
 
-use super::context::{Context, DEFAULT_COUNT, MAX_COUNT};
+use super::context::{Context, DEFAULT_COUNT, page_size};
 use super::record::{Done, Trail};
 use super::request::{HistoryOf, Parameters};
-use super::response::{Response, Status};
+use super::response::Response;
 use super::{page_link, permission};
 use crate::access::permit::Permit;
 use crate::access::scope::Permission;
@@ -52,8 +52,7 @@ pub(super) async fn run(ctx: &Context, of: &HistoryOf, parameters: &Parameters) 
         entries: page.versions.into_iter().map(|it| entry(&base, it)).collect(),
         ..Bundle::default()
     };
-    let response =
-        Response { status: Status::Ok, body: Some(bundle.to_json()), about: None, issues: Vec::new() };
+    let response = Response::ok(bundle.to_json());
     Ok(Done { response, trail: Some(trail) })
 }
 
@@ -84,12 +83,7 @@ fn filter(ctx: &Context, parameters: &Parameters) -> Result<HistoryFilter, Outco
     let mut filter = HistoryFilter { count: DEFAULT_COUNT, ..HistoryFilter::default() };
     for (name, value) in parameters {
         match name.as_str() {
-            "_count" => {
-                let count: u32 = value
-                    .parse()
-                    .map_err(|_| Outcome::value("_count is a whole number of at least 1").at("_count"))?;
-                filter.count = count.clamp(1, MAX_COUNT);
-            }
+            "_count" => filter.count = page_size(value)?,
             "_since" => {
                 let since = DateTime::parse_search(value)
                     .ok_or_else(|| Outcome::value("_since is not an instant").at("_since"))?;

@@ -84,13 +84,13 @@ pub(super) fn apply(ctx: &Context, stored: &Stored, patch: &Patch) -> Result<Res
         // What one may not see one may not write back over.
         return Err(permission::denied("a part of the resource may not be seen"));
     }
-    let limits = Limits { size_bytes: usize::MAX, ..Limits::default() };
-    let resource = Resource::parse(stored.text.as_bytes(), &limits)?;
+    let resource = Resource::parse(stored.text.as_bytes(), &Limits::ACCEPTED)?;
     let text = match patch {
         Patch::Json(patch) => json_patch::apply(resource.json(), patch)?,
         Patch::FhirPath(patch) => fhirpath_patch::apply(&ctx.app.definitions.types, &resource, patch)?,
     };
-    let patched = Resource::parse(text, &Limits { size_bytes: ctx.app.config.limits.body_bytes, ..limits })?;
+    let patched =
+        Resource::parse(text, &Limits { size_bytes: ctx.app.config.limits.body_bytes, ..Limits::ACCEPTED })?;
     if patched.resource_type() != stored.resource_type || patched.id() != Some(&stored.id) {
         return Err(Outcome::business_rule("a patch must not change the type or the id"));
     }

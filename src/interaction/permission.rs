@@ -65,7 +65,6 @@ pub(super) fn shows(ctx: &Context, permit: &Permit, version: &Stored) -> bool {
     if is_open || version.is_deleted() {
         return true;
     }
-    let limits = Limits { size_bytes: usize::MAX, ..Limits::default() };
-    let resource = Resource::parse(version.text.as_bytes(), &limits);
+    let resource = Resource::parse(version.text.as_bytes(), &Limits::ACCEPTED);
     resource.is_ok_and(|it| permit.admits(&ctx.app.verifier, &it))
 }

@@ -48,9 +48,7 @@ pub(super) fn deed(
 ) -> Result<(Deed, Resource), Outcome> {
     let number = version.number();
     let text = resource.stamped(version.id, number, &instant(version.at));
-    // The client's limits were kept by what it sent; the stamp adds a few bytes.
-    let limits = Limits { size_bytes: usize::MAX, ..Limits::default() };
-    let stamped = Resource::parse(text, &limits)?;
+    let stamped = Resource::parse(text, &Limits::ACCEPTED)?;
     let deed = Deed {
         kind: version.kind,
         resource_type: stamped.resource_type(),

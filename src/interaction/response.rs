@@ -42,6 +42,13 @@ pub enum Status {
     NoContent,
 }
 
+impl Response {
+    /// 200 with that body, about no resource in particular.
+    pub(super) fn ok(body: String) -> Response {
+        Response { status: Status::Ok, body: Some(body), about: None, issues: Vec::new() }
+    }
+}
+
 impl Status {
     /// The HTTP status code.
     #[must_use]

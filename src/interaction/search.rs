@@ -5,7 +5,7 @@
 use super::context::Context;
 use super::record::{Done, Trail};
 use super::request::{Instance, Parameters};
-use super::response::{Response, Status};
+use super::response::Response;
 use super::subset::Subset;
 use super::{page_link, permission};
 use crate::access::permit::Permit;
@@ -149,8 +149,7 @@ pub(super) async fn answer(
     }
     let bundle =
         Bundle { kind: "searchset", timestamp: Some(instant(ctx.now)), total: page.total, links, entries };
-    let response =
-        Response { status: Status::Ok, body: Some(bundle.to_json()), about: None, issues: Vec::new() };
+    let response = Response::ok(bundle.to_json());
     Ok(Done { response, trail: Some(trail) })
 }
 

@@ -41,8 +41,7 @@ impl Subset {
         if self.elements.is_empty() && matches!(self.summary, Summary::False | Summary::Count) {
             return Ok(text);
         }
-        let limits = Limits { size_bytes: usize::MAX, ..Limits::default() };
-        let json = Json::parse(text, &limits)?;
+        let json = Json::parse(text, &Limits::ACCEPTED)?;
         let Some(type_id) = json.root().string("resourceType").and_then(|name| types.id(&name)) else {
             return Ok(json.into_text());
         };

@@ -20,10 +20,17 @@ pub struct Limits {
     pub values: usize,
 }
 
+impl Limits {
+    /// For a text that kept its client's limits when it came: what was stored, and what we made of it, which
+    /// may be a few bytes longer.
+    pub const ACCEPTED: Limits =
+        Limits { size_bytes: usize::MAX, depth: 64, array_length: 200_000, values: 8_000_000 };
+}
+
 impl Default for Limits {
     /// 50 MB, 64 levels, 200,000 items an array, 8 million values.
     fn default() -> Limits {
-        Limits { size_bytes: 50 << 20, depth: 64, array_length: 200_000, values: 8_000_000 }
+        Limits { size_bytes: 50 << 20, ..Limits::ACCEPTED }
     }
 }
 

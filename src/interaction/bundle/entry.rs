@@ -43,8 +43,7 @@ pub(super) fn read(base: &str, place: usize, entry: Node<'_>) -> Result<Asked, O
     let resource = match entry.get("resource") {
         None => None,
         Some(node) => {
-            let limits = Limits { size_bytes: usize::MAX, ..Limits::default() };
-            let json = Json::parse(node.raw(), &limits)?;
+            let json = Json::parse(node.raw(), &Limits::ACCEPTED)?;
             Some(Resource::from_json(json).map_err(|outcome| located(outcome, place))?)
         }
     };

@@ -39,7 +39,7 @@ pub(super) async fn run(ctx: &Context, bundle: &Resource) -> Result<Done, Outcom
 /// The answer to a bundle.
 fn response(ctx: &Context, kind: &'static str, entries: Vec<Entry>) -> Response {
     let bundle = Bundle { kind, timestamp: Some(instant(ctx.now)), entries, ..Bundle::default() };
-    Response { status: Status::Ok, body: Some(bundle.to_json()), about: None, issues: Vec::new() }
+    Response::ok(bundle.to_json())
 }
 
 /// The entry that answers a successful interaction.

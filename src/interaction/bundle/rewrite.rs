@@ -30,8 +30,7 @@ pub(super) fn rewrite(
     if splices.is_empty() {
         return Ok(resource);
     }
-    let limits = Limits { size_bytes: usize::MAX, ..Limits::default() };
-    Resource::from_json(Json::parse(splices.apply(resource.json()), &limits)?)
+    Resource::from_json(Json::parse(splices.apply(resource.json()), &Limits::ACCEPTED)?)
 }
 
 /// Every reference in a resource that is a search: `Practitioner?identifier=…`.

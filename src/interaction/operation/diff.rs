@@ -4,7 +4,7 @@
 //!
 //! `from` and `to` name versions; by default the last change: the version before the current one, and it.
 
-use super::{inputs, ok};
+use super::inputs;
 use crate::access::scope::Permission;
 use crate::fhir::json::{Json, Limits, quote};
 use crate::fhir::outcome::Outcome;
@@ -13,6 +13,7 @@ use crate::interaction::context::Context;
 use crate::interaction::permission;
 use crate::interaction::record::{Done, Trail};
 use crate::interaction::request::Operation;
+use crate::interaction::response::Response;
 use crate::store::resources::Stored;
 
 /// The most operations that are told.
@@ -64,7 +65,7 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
             changes => format!(",\"parameter\":[{}]", changes.join(",")),
         }
     );
-    Ok(Done { response: ok(body), trail: Some(trail) })
+    Ok(Done { response: Response::ok(body), trail: Some(trail) })
 }
 
 /// The content of a version; nothing of a deletion.
@@ -72,8 +73,7 @@ fn tree(stored: &Stored) -> Result<Tree, Outcome> {
     if stored.is_deleted() {
         return Ok(Tree::Object(Vec::new()));
     }
-    let limits = Limits { size_bytes: usize::MAX, ..Limits::default() };
-    Ok(Tree::from(&Json::parse(stored.text.as_bytes(), &limits)?))
+    Ok(Tree::from(&Json::parse(stored.text.as_bytes(), &Limits::ACCEPTED)?))
 }
 
 fn compare(path: &str, from: &Tree, to: &Tree, changes: &mut Vec<String>) {

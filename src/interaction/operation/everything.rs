@@ -10,7 +10,7 @@ use crate::access::scope::Permission;
 use crate::fhir::date_time::DateTime;
 use crate::fhir::id::ResourceType;
 use crate::fhir::outcome::Outcome;
-use crate::interaction::context::{Context, MAX_COUNT};
+use crate::interaction::context::{Context, page_size};
 use crate::interaction::record::Done;
 use crate::interaction::request::{Instance, Operation, Parameters};
 use crate::interaction::{page_link, permission, search};
@@ -89,12 +89,7 @@ fn restrict(ctx: &Context, query: &mut Query, parameters: &Parameters) -> Result
     let mut dates = Vec::new();
     for (name, value) in parameters {
         match name.as_str() {
-            "_count" => {
-                let count: u32 = value
-                    .parse()
-                    .map_err(|_| Outcome::value("_count is a whole number of at least 1").at("_count"))?;
-                query.count = count.clamp(1, MAX_COUNT);
-            }
+            "_count" => query.count = page_size(value)?,
             "_type" => {
                 let named: Option<Vec<ResourceType>> = value.split(',').map(ResourceType::parse).collect();
                 let named =

@@ -81,8 +81,7 @@ fn max_of(parameters: Parameters) -> Result<(u32, Parameters), Outcome> {
 
 /// What the observation is of: each coding, or the text where there is none.
 fn codes(stored: &Stored) -> Result<Vec<String>, Outcome> {
-    let limits = Limits { size_bytes: usize::MAX, ..Limits::default() };
-    let resource = Resource::parse(stored.text.as_bytes(), &limits)?;
+    let resource = Resource::parse(stored.text.as_bytes(), &Limits::ACCEPTED)?;
     let code = resource.root().get("code");
     let codings = code.and_then(|it| it.get("coding"));
     let codes: Vec<String> = codings

@@ -4,7 +4,6 @@
 //!
 //! Labels decide who may see a resource, so a change makes a new version like any other, and is recorded so.
 
-use super::ok;
 use crate::access::scope::Permission;
 use crate::audit::event::Kind;
 use crate::fhir::json::{Json, Limits, Node};
@@ -15,6 +14,7 @@ use crate::interaction::context::Context;
 use crate::interaction::create::New;
 use crate::interaction::record::{Done, Trail};
 use crate::interaction::request::{Instance, Operation};
+use crate::interaction::response::Response;
 use crate::interaction::{delete, permission, prepare, update};
 use crate::store::resources::Stored;
 
@@ -40,7 +40,7 @@ pub(super) async fn read(ctx: &Context, operation: &Operation) -> Result<Done, O
     let mut trail = Trail::under(&permit);
     trail.add(ctx, &stored);
     let resource = parsed(&stored)?;
-    Ok(Done { response: ok(answer(resource.root().get("meta"))), trail: Some(trail) })
+    Ok(Done { response: Response::ok(answer(resource.root().get("meta"))), trail: Some(trail) })
 }
 
 pub(super) async fn change(ctx: &Context, operation: &Operation, change: Change) -> Result<Done, Outcome> {
@@ -64,9 +64,9 @@ pub(super) async fn change(ctx: &Context, operation: &Operation, change: Change)
         let current = delete::current_of(&stored);
         let version = update::next(&of, Some(&current), ctx.deed_time());
         let new = New::version(ctx, &permit, &changed, &version, Kind::Update)?;
-        let stamped = Json::parse(new.stamped, &Limits { size_bytes: usize::MAX, ..Limits::default() })?;
+        let stamped = Json::parse(new.stamped, &Limits::ACCEPTED)?;
         match store.write(ctx.tenant(), vec![new.deed], vec![new.row]).await {
-            Ok(()) => return Ok(Done::recorded(ok(answer(stamped.root().get("meta"))))),
+            Ok(()) => return Ok(Done::recorded(Response::ok(answer(stamped.root().get("meta"))))),
             Err(error) => update::before_next_attempt(error, false, attempt).await?,
         }
     }
@@ -81,7 +81,7 @@ fn instance(operation: &Operation) -> Result<Instance, Outcome> {
 }
 
 fn parsed(stored: &Stored) -> Result<Resource, Outcome> {
-    Resource::parse(stored.text.as_bytes(), &Limits { size_bytes: usize::MAX, ..Limits::default() })
+    Resource::parse(stored.text.as_bytes(), &Limits::ACCEPTED)
 }
 
 fn changed(stored: &Stored, meta: Node<'_>, change: Change) -> Result<Resource, Outcome> {
@@ -108,7 +108,7 @@ fn changed(stored: &Stored, meta: Node<'_>, change: Change) -> Result<Resource, 
         }
     }
     tree.prune();
-    Resource::parse(tree.to_json(), &Limits { size_bytes: usize::MAX, ..Limits::default() })
+    Resource::parse(tree.to_json(), &Limits::ACCEPTED)
 }
 
 /// Codings are the same by system and code; a profile by its URL.

@@ -12,7 +12,6 @@ mod validate;
 use super::context::Context;
 use super::record::Done;
 use super::request::{Operation, Parameters};
-use super::response::{Response, Status};
 use crate::fhir::outcome::Outcome;
 
 /// Where an operation may be asked.
@@ -83,9 +82,4 @@ fn inputs(operation: &Operation) -> Parameters {
         }
     }
     given
-}
-
-/// A successful answer with that resource.
-fn ok(body: String) -> Response {
-    Response { status: Status::Ok, body: Some(body), about: None, issues: Vec::new() }
 }

@@ -2,7 +2,6 @@
 //!
 //! <https://hl7.org/fhir/R4/resource-operation-validate.html>
 
-use super::ok;
 use crate::access::scope::Permission;
 use crate::conformance::validate::{Mode, Options, validate};
 use crate::fhir::json::{Json, Limits};
@@ -12,6 +11,7 @@ use crate::interaction::context::Context;
 use crate::interaction::permission;
 use crate::interaction::record::{Done, Trail};
 use crate::interaction::request::Operation;
+use crate::interaction::response::Response;
 
 pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Outcome> {
     let Some(resource_type) = operation.resource_type else {
@@ -33,7 +33,7 @@ pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Out
                 return Err(Outcome::not_found());
             };
             trail.add(ctx, &stored);
-            Resource::parse(stored.text, &Limits { size_bytes: usize::MAX, ..Limits::default() })?
+            Resource::parse(stored.text, &Limits::ACCEPTED)?
         }
         _ => return Err(Outcome::required("a resource to validate is required")),
     };
@@ -46,7 +46,7 @@ pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Out
     if !issues.iter().any(|issue| issue.severity >= Severity::Error) {
         issues.push(Issue::information("the resource is valid"));
     }
-    Ok(Done { response: ok(outcome::to_json(&issues)), trail: Some(trail) })
+    Ok(Done { response: Response::ok(outcome::to_json(&issues)), trail: Some(trail) })
 }
 
 /// The profiles to hold it to: `profile`, as a query parameter or inside of Parameters.
