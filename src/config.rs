@@ -375,6 +375,12 @@ impl Config {
         format!("{}/fhir", self.public_url())
     }
 
+    /// An endpoint of the authorization server, such as `authorize` or `token`.
+    #[must_use]
+    pub fn authorization_endpoint(&self, name: &str) -> String {
+        format!("{}/auth/{name}", self.public_url())
+    }
+
     /// Who issues the access tokens.
     #[must_use]
     pub fn token_issuer(&self) -> String {

@@ -27,6 +27,9 @@ const INTERACTIONS: [&str; 9] = [
 /// Types that are sent and never kept.
 const TRANSIENT: [&str; 2] = ["Parameters", "OperationOutcome"];
 
+/// What the extension `oauth-uris` names: some clients read nothing else.
+const ENDPOINTS: [&str; 6] = ["authorize", "token", "register", "introspect", "revoke", "manage"];
+
 /// The CapabilityStatements that are honoured.
 const INSTANTIATES: [&str; 1] = ["http://hl7.org/fhir/us/core/CapabilityStatement/us-core-server"];
 
@@ -52,6 +55,7 @@ fn text(app: &App) -> String {
         },
         definition: "",
     });
+    let endpoints = ENDPOINTS.map(|name| (name, app.config.authorization_endpoint(name)));
     let mounted = Mounted {
         base: &base,
         software_version: env!("CARGO_PKG_VERSION"),
@@ -62,7 +66,10 @@ fn text(app: &App) -> String {
         conditional_create: true,
         conditional_update: true,
         conditional_delete: "multiple",
-        security: Some(Security::default()),
+        security: Some(Security {
+            endpoints: endpoints.iter().map(|(name, url)| (*name, url.as_str())).collect(),
+            ..Security::default()
+        }),
         instantiates: INSTANTIATES.to_vec(),
         special_parameters: Vec::new(),
     };

@@ -63,8 +63,11 @@ pub fn smart_configuration(app: &App) -> Value {
     let public = app.config.public_url();
     if let Some(fields) = document.as_object_mut() {
         fields.insert("capabilities".to_owned(), json!(CAPABILITIES));
-        fields.insert("management_endpoint".to_owned(), format!("{public}/auth/manage").into());
-        fields.insert("user_access_brand_bundle".to_owned(), format!("{public}/auth/brands").into());
+        fields.insert("management_endpoint".to_owned(), app.config.authorization_endpoint("manage").into());
+        fields.insert(
+            "user_access_brand_bundle".to_owned(),
+            app.config.authorization_endpoint("brands").into(),
+        );
         let identifier = json!({ "system": "urn:ietf:rfc:3986", "value": public });
         fields.insert("user_access_brand_identifier".to_owned(), identifier);
         let state = json!([{ "url": app.fhir_base(), "capabilities": ["smart-app-state"] }]);
@@ -97,7 +100,7 @@ pub fn openid_configuration(app: &App) -> Value {
 }
 
 fn common(app: &App) -> Value {
-    let at = |name: &str| format!("{}/auth/{name}", app.config.public_url());
+    let at = |name: &str| app.config.authorization_endpoint(name);
     let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
     let all_methods: Vec<&str> = std::iter::once("none").chain(methods).collect();
     json!({

@@ -1,6 +1,7 @@
 //! What clients read before they ask, and that it is true.
 
 use super::start;
+use crate::support::server::TestServer;
 use vesta::http::routes::ENDPOINTS;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,4 +93,24 @@ async fn keys_rotate_and_the_one_before_still_checks() {
     assert_ne!(kid(&tokens), kid(&again));
     let keys = server.stranger().get("/.well-known/jwks.json").await.json();
     assert_eq!(keys["keys"].as_array().unwrap().len(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_capability_statement_names_the_same_endpoints() {
+    let server = TestServer::start().await;
+    let stranger = server.stranger();
+    let smart = stranger.get(".well-known/smart-configuration").await.assert_status(200).json();
+    let statement = stranger.get("metadata").await.assert_status(200).json();
+    let uris = &statement["rest"][0]["security"]["extension"][0]["extension"];
+    for (name, field) in [
+        ("authorize", "authorization_endpoint"),
+        ("token", "token_endpoint"),
+        ("register", "registration_endpoint"),
+        ("introspect", "introspection_endpoint"),
+        ("revoke", "revocation_endpoint"),
+        ("manage", "management_endpoint"),
+    ] {
+        let named = uris.as_array().unwrap().iter().find(|it| it["url"] == name).unwrap();
+        assert_eq!(named["valueUri"], smart[field], "{name}");
+    }
 }
