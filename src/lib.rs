@@ -14,6 +14,7 @@ pub mod fhir;
 pub mod fhirpath;
 pub mod http;
 pub mod interaction;
+pub mod jobs;
 pub mod load;
 pub mod search;
 pub mod smart;

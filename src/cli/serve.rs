@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::fhir::id::TenantId;
 use crate::http::server::Server;
 use crate::http::tls::Certificate;
+use crate::jobs;
 use crate::smart::seed::{self, Seed};
 use crate::telemetry;
 use anyhow::{Context as _, Result, anyhow};
@@ -61,6 +62,7 @@ pub(super) async fn serve(config: Config, seed: Option<Seed>, ending: &mut Endin
     });
     let server = Server::start(Arc::clone(&app), listener, certificate.as_ref(), metrics)?;
     let sealers = chain::start(&app, &[TenantId::FIRST]);
+    let workers = jobs::start(&app, &[TenantId::FIRST]);
     println!("ready {}", app.fhir_base());
     loop {
         match ending.next().await {
@@ -75,7 +77,7 @@ pub(super) async fn serve(config: Config, seed: Option<Seed>, ending: &mut Endin
     info!("stopping");
     server.stop().await;
     sweeping.abort();
-    sealers.iter().chain(&upkeep).for_each(|task| task.abort());
+    sealers.iter().chain(&workers).chain(&upkeep).for_each(|task| task.abort());
     Ok(())
 }
 

@@ -26,6 +26,7 @@ mod entities;
 pub mod error;
 pub mod grants;
 pub mod hot;
+pub mod jobs;
 mod keys;
 mod logical_id;
 pub mod migrate;
@@ -65,6 +66,7 @@ use diesel::deserialize::FromSqlRow;
 use diesel::pg::Pg;
 use std::sync::Arc;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 /// The database, the keys, and the trail. Clones are the same store.
 #[derive(Clone)]
@@ -82,6 +84,8 @@ struct Shared {
     revocations: RevocationNews,
     signing_keys: SigningKeyCache,
     estimates: Estimates,
+    /// This server was asked for a job.
+    job_news: Notify,
     /// Where work goes on that must not end with a request.
     runtime: Handle,
 }
@@ -101,6 +105,7 @@ impl Store {
             revocations: RevocationNews::default(),
             signing_keys: SigningKeyCache::default(),
             estimates: Estimates::default(),
+            job_news: Notify::new(),
             runtime: Handle::current(),
         };
         Store { shared: Arc::new(shared) }

@@ -39,6 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("embedded_postgres", &["config"]),
     ("smart", &["fhir", "access", "crypto", "store", "audit", "app", "clock", "interaction", "config"]),
     ("http", &["fhir", "access", "interaction", "smart", "app", "config", "telemetry"]),
+    ("jobs", &["fhir", "store", "audit", "app", "clock", "interaction"]),
     ("load", &["fhir", "config"]),
 ];
 

@@ -16,6 +16,7 @@ mod drill;
 mod fhir;
 mod fhirpath;
 mod http;
+mod jobs;
 mod load;
 mod official;
 mod search;

@@ -22,12 +22,12 @@ use vesta::store::Store;
 use vesta::store::audit_log::{AuditRow, Entity};
 use vesta::store::resources::{Deed, DeedKind};
 
-const TENANT: TenantId = TenantId(1);
+pub(crate) const TENANT: TenantId = TenantId(1);
 /// 2026-11-23.
 const NOW: i64 = 1_795_426_800_000_000;
 
 /// A store on a database of its own.
-async fn store() -> (Database, Store) {
+pub(crate) async fn store() -> (Database, Store) {
     let database = Database::migrated().await;
     let store = store_on(&database);
     (database, store)

@@ -13,14 +13,17 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use tokio::task::JoinHandle;
 use vesta::app::App;
 use vesta::clock::Clock;
 use vesta::config::Config;
 use vesta::conformance::definitions::Definitions;
 use vesta::crypto::jws::TokenKey;
 use vesta::crypto::sign::CheckpointKey;
+use vesta::fhir::id::TenantId;
 use vesta::http::server::Server;
 use vesta::http::tls::{Certificate, install_cryptography};
+use vesta::jobs;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -36,6 +39,7 @@ pub struct TestServer {
     token_key: TokenKey,
     folder: PathBuf,
     server: Option<Server>,
+    workers: Vec<JoinHandle<()>>,
 }
 
 /// Somebody who calls: with a token, or without.
@@ -111,6 +115,7 @@ impl TestServer {
         let app = App::with_definitions(config, clock.clone(), definitions()).unwrap();
         let app = Arc::new(app);
         let server = Server::start(Arc::clone(&app), listener, certificate.as_ref(), None).unwrap();
+        let workers = jobs::start(&app, &[TenantId::FIRST]);
         TestServer {
             app,
             clock,
@@ -121,6 +126,7 @@ impl TestServer {
             token_key,
             folder,
             server: Some(server),
+            workers,
         }
     }
 
@@ -197,6 +203,7 @@ impl TestServer {
 
 impl Drop for TestServer {
     fn drop(&mut self) {
+        self.workers.iter().for_each(JoinHandle::abort);
         if let Some(server) = self.server.take() {
             server.abandon();
         }

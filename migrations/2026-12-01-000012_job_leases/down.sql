@@ -1,0 +1,2 @@
+alter table jobs drop column problem;
+alter table jobs drop column failures;
