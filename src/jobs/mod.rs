@@ -103,11 +103,12 @@ async fn held(lease: &Lease, working: Working) -> Result<Vec<u8>, JobFailure> {
         match tokio::time::timeout(lease.length / 3, &mut task.0).await {
             Ok(Ok(result)) => return result,
             Ok(Err(ended)) => return Err(JobFailure::Later(Box::new(ended))),
-            Err(_) => match lease.renew().await {
-                Err(JobFailure::Lost) => return Err(JobFailure::Lost),
-                // The lease is longer than one beat: the next may go better.
-                Ok(()) | Err(_) => {}
-            },
+            // Where the database fails: the lease is longer than one beat, and the next may go better.
+            Err(_) => {
+                if let Err(JobFailure::Lost) = lease.renew().await {
+                    return Err(JobFailure::Lost);
+                }
+            }
         }
     }
 }
