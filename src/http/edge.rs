@@ -191,17 +191,23 @@ impl Call {
         interaction: Interaction,
     ) -> Result<Response, Outcome> {
         let preferences = self.preferences();
-        let ctx = Context {
-            app: Arc::clone(&self.edge.app),
-            principal,
-            request_id: self.id,
-            network: self.network.clone(),
-            now: self.now,
-            handling: context::handling(preferences.is_strict),
-            wants_representation: preferences.body == Some(Body::Representation),
-            respond_async: preferences.respond_async,
-        };
-        let task = self.edge.runtime.spawn(async move { interaction::perform(&ctx, interaction).await });
+        let app = Arc::clone(&self.edge.app);
+        let (request_id, network, now) = (self.id, self.network.clone(), self.now);
+        let task = self.edge.runtime.spawn(async move {
+            let rules = app.rules(principal.tenant).await?;
+            let ctx = Context {
+                app,
+                rules,
+                principal,
+                request_id,
+                network,
+                now,
+                handling: context::handling(preferences.is_strict),
+                wants_representation: preferences.body == Some(Body::Representation),
+                respond_async: preferences.respond_async,
+            };
+            interaction::perform(&ctx, interaction).await
+        });
         task.await.unwrap_or_else(|_| Err(Outcome::exception("the interaction panicked")))
     }
 }

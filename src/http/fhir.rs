@@ -7,7 +7,7 @@ use super::extract::{body, conditions, query};
 use super::respond::outcome::Refusal;
 use super::respond::resource::{self, Asked};
 use crate::access::principal::Principal;
-use crate::fhir::id::ResourceType;
+use crate::fhir::id::{ResourceType, TenantId};
 use crate::fhir::issue_type::IssueType;
 use crate::fhir::outcome::{Issue, Outcome};
 use crate::fhir::resource::Resource;
@@ -15,12 +15,16 @@ use crate::interaction;
 use crate::interaction::request::{HistoryOf, Instance, Interaction, Operation, Parameters, Patch, Target};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use std::sync::Arc;
 
 type Answer = Result<HttpResponse, Refusal>;
 
 pub(super) async fn capabilities(call: Call) -> Answer {
     let asked = Asked::of(&call)?;
-    let response = interaction::capabilities(&call.edge.app);
+    let app = Arc::clone(&call.edge.app);
+    let told = async move { interaction::capabilities(&app, TenantId::FIRST).await };
+    let told = call.edge.runtime.spawn(told).await;
+    let response = told.map_err(|_| Outcome::exception("the CapabilityStatement cannot be told"))?;
     resource::render(&call, &asked, response)
 }
 

@@ -8,6 +8,7 @@ use super::audit_event;
 use super::operation::OPERATIONS;
 use super::response::Response;
 use crate::app::App;
+use crate::app::rules::Rules;
 use crate::conformance::capability::{self, Mounted, MountedOperation, Security};
 use crate::fhir::id::ResourceType;
 
@@ -33,11 +34,11 @@ const ENDPOINTS: [&str; 6] = ["authorize", "token", "register", "introspect", "r
 /// The CapabilityStatements that are honoured.
 const INSTANTIATES: [&str; 1] = ["http://hl7.org/fhir/us/core/CapabilityStatement/us-core-server"];
 
-pub(super) fn statement(app: &App) -> Response {
-    Response::ok(app.capability_statement.get_or_init(|| text(app)).clone())
+pub(super) fn statement(app: &App, rules: &Rules) -> Response {
+    Response::ok(rules.capability_statement(|| text(app, rules)).to_owned())
 }
 
-fn text(app: &App) -> String {
+fn text(app: &App, rules: &Rules) -> String {
     let base = app.fhir_base();
     let types: Vec<(ResourceType, Vec<&str>)> = ResourceType::all()
         .filter(|it| !TRANSIENT.contains(&it.name()))
@@ -73,5 +74,5 @@ fn text(app: &App) -> String {
         instantiates: INSTANTIATES.to_vec(),
         special_parameters: Vec::new(),
     };
-    capability::statement(&app.definitions, &mounted)
+    capability::statement(&rules.definitions, &mounted)
 }

@@ -101,5 +101,5 @@ pub(super) async fn find(
     criteria: &Criteria,
 ) -> Result<Vec<Stored>, Outcome> {
     let query = search.search(criteria.query.clone());
-    Ok(unit.search(&query, &ctx.app.verifier).await?.matches)
+    Ok(unit.search(&query, ctx.verifier()).await?.matches)
 }

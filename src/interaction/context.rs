@@ -2,10 +2,13 @@
 
 use crate::access::principal::Principal;
 use crate::app::App;
+use crate::app::rules::Rules;
+use crate::conformance::definitions::Definitions;
 use crate::fhir::id::TenantId;
 use crate::fhir::outcome::Outcome;
 use crate::search::plan::Setting;
 use crate::search::query::Handling;
+use crate::search::verify::Verifier;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -14,6 +17,8 @@ use uuid::Uuid;
 pub struct Context {
     /// The server.
     pub app: Arc<App>,
+    /// What is legal for the tenant, from the beginning of the request to its end: `app.rules(tenant)`.
+    pub rules: Arc<Rules>,
     /// Who asks.
     pub principal: Principal,
     /// The id of the request, `X-Request-Id`.
@@ -51,10 +56,22 @@ impl Context {
         self.principal.tenant
     }
 
+    /// What is legal.
+    #[must_use]
+    pub fn definitions(&self) -> &Definitions {
+        &self.rules.definitions
+    }
+
+    /// Looks at resources for the store.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier {
+        &self.rules.verifier
+    }
+
     /// What a query is read by.
     pub(super) fn setting<'a>(&'a self, base: &'a str) -> Setting<'a> {
         Setting {
-            definitions: &self.app.definitions,
+            definitions: self.definitions(),
             base,
             now: self.now,
             handling: self.handling,

@@ -28,6 +28,7 @@ mod subset;
 mod update;
 
 use crate::app::App;
+use crate::fhir::id::TenantId;
 use crate::fhir::outcome::Outcome;
 use context::Context;
 use record::{Asked, Done};
@@ -57,7 +58,7 @@ fn perform_inside<'c>(
 
 async fn act(ctx: &Context, interaction: Interaction) -> Result<Done, Outcome> {
     match interaction {
-        Interaction::Capabilities => Ok(Done::recorded(capabilities::statement(&ctx.app))),
+        Interaction::Capabilities => Ok(Done::recorded(capabilities::statement(&ctx.app, &ctx.rules))),
         Interaction::Read { of, .. } if of.resource_type.name() == audit_event::NAME => {
             audit_event::read(ctx, &of).await
         }
@@ -84,7 +85,8 @@ async fn act(ctx: &Context, interaction: Interaction) -> Result<Done, Outcome> {
 }
 
 /// `GET /metadata`, which needs no principal: what the server is and can do.
-#[must_use]
-pub fn capabilities(app: &App) -> Response {
-    capabilities::statement(app)
+/// It is told without a database, too: then as it was when that was last asked.
+pub async fn capabilities(app: &App, tenant: TenantId) -> Response {
+    let rules = app.rules(tenant).await.unwrap_or_else(|_| app.known_rules(tenant));
+    capabilities::statement(app, &rules)
 }

@@ -87,7 +87,7 @@ pub(super) fn apply(ctx: &Context, stored: &Stored, patch: &Patch) -> Result<Res
     let resource = Resource::parse(stored.text.as_bytes(), &Limits::ACCEPTED)?;
     let text = match patch {
         Patch::Json(patch) => json_patch::apply(resource.json(), patch)?,
-        Patch::FhirPath(patch) => fhirpath_patch::apply(&ctx.app.definitions.types, &resource, patch)?,
+        Patch::FhirPath(patch) => fhirpath_patch::apply(&ctx.definitions().types, &resource, patch)?,
     };
     let patched =
         Resource::parse(text, &Limits { size_bytes: ctx.app.config.limits.body_bytes, ..Limits::ACCEPTED })?;

@@ -38,7 +38,7 @@ pub(super) fn ask_within(
         return Err(Outcome::not_supported("AuditEvents are written by the server alone"));
     }
     let action = Action { permission, resource_types: resource_types.to_vec(), patient: patient.cloned() };
-    match decide(&ctx.app.definitions, &ctx.app.fhir_base(), &ctx.principal, &action) {
+    match decide(ctx.definitions(), &ctx.app.fhir_base(), &ctx.principal, &action) {
         Decision::Permit(permit) => Ok(permit),
         Decision::Deny { rule } => Err(denied(rule)),
     }
@@ -52,7 +52,7 @@ pub(super) fn denied(rule: &'static str) -> Outcome {
 /// Whether new content stays within what the caller may write: nobody can make or move a resource out of
 /// their own reach.
 pub(super) fn admit(ctx: &Context, permit: &Permit, resource: &Resource) -> Result<(), Outcome> {
-    if permit.admits(&ctx.app.verifier, resource) {
+    if permit.admits(ctx.verifier(), resource) {
         return Ok(());
     }
     Err(denied("the new content is outside what the token covers"))
@@ -66,5 +66,5 @@ pub(super) fn shows(ctx: &Context, permit: &Permit, version: &Stored) -> bool {
         return true;
     }
     let resource = Resource::parse(version.text.as_bytes(), &Limits::ACCEPTED);
-    resource.is_ok_and(|it| permit.admits(&ctx.app.verifier, &it))
+    resource.is_ok_and(|it| permit.admits(ctx.verifier(), &it))
 }

@@ -33,7 +33,7 @@ impl Version<'_> {
 
 /// Everything that is wrong with a resource refuses it; what is only worth a warning comes back.
 pub(super) fn validated(ctx: &Context, resource: &Resource) -> Result<Vec<Issue>, Outcome> {
-    let issues = validate(&ctx.app.definitions, resource, &Options::default());
+    let issues = validate(ctx.definitions(), resource, &Options::default());
     if issues.iter().any(|issue| issue.severity >= Severity::Error) {
         return Err(Outcome::from_issues(issues).unwrap_or_else(|| Outcome::invalid("not valid")));
     }
@@ -56,8 +56,8 @@ pub(super) fn deed(
         version: number,
         expected: version.expected,
         last_updated: version.at,
-        sealed: sealing::sealed_spans(&ctx.app.definitions, &ctx.app.sealing, &stamped),
-        index: extract::index(&ctx.app.definitions, &ctx.app.fhir_base(), &stamped),
+        sealed: sealing::sealed_spans(ctx.definitions(), &ctx.app.sealing, &stamped),
+        index: extract::index(ctx.definitions(), &ctx.app.fhir_base(), &stamped),
         text: stamped.text().to_owned(),
     };
     Ok((deed, stamped))

@@ -51,7 +51,7 @@ fn answer(ctx: &Context, permit: &Permit, stored: Option<Stored>, subset: &Subse
     let mut trail = Trail::under(permit);
     trail.add(ctx, &stored);
     let about = about(&stored);
-    let body = subset.apply(&ctx.app.definitions.types, stored.text)?;
+    let body = subset.apply(&ctx.definitions().types, stored.text)?;
     let response = Response { status: Status::Ok, body: Some(body), about: Some(about), issues: Vec::new() };
     Ok(Done { response, trail: Some(trail) })
 }

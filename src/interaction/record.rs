@@ -68,12 +68,12 @@ impl Trail {
 
 /// The patients of a resource that is not one patient's alone.
 fn several_patients(ctx: &Context, stored: &Stored) -> Vec<ResourceId> {
-    let is_personal = !ctx.app.definitions.patient_compartment(stored.resource_type).is_empty();
+    let is_personal = !ctx.definitions().patient_compartment(stored.resource_type).is_empty();
     if !is_personal || stored.is_deleted() {
         return Vec::new();
     }
     match Resource::parse(stored.text.as_bytes(), &Limits::default()) {
-        Ok(resource) => extract::index(&ctx.app.definitions, &ctx.app.fhir_base(), &resource).patients,
+        Ok(resource) => extract::index(ctx.definitions(), &ctx.app.fhir_base(), &resource).patients,
         Err(_) => Vec::new(),
     }
 }

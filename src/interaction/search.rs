@@ -41,7 +41,7 @@ pub(super) async fn run(
         query.filter = query.filter.and(within(ctx, of, &types)?);
     }
     query.cursor = cursor.as_ref().map(cursor_of).transpose()?;
-    let page = ctx.app.store.search(ctx.tenant(), &permit.search(query.clone()), &ctx.app.verifier).await?;
+    let page = ctx.app.store.search(ctx.tenant(), &permit.search(query.clone()), ctx.verifier()).await?;
     answer(ctx, &permit, &place, &query, page, &issues).await
 }
 
@@ -73,7 +73,7 @@ fn types(
     }
     if let Some(of) = compartment {
         let name = of.resource_type.name();
-        types.retain(|it| *it == of.resource_type || ctx.app.definitions.compartment(name, *it).is_some());
+        types.retain(|it| *it == of.resource_type || ctx.definitions().compartment(name, *it).is_some());
     }
     Ok(types)
 }
@@ -91,7 +91,7 @@ pub(super) fn within(ctx: &Context, of: &Instance, types: &[ResourceType]) -> Re
     let setting = ctx.setting(&base);
     let mut inside = Vec::new();
     for resource_type in types {
-        let parameters = ctx.app.definitions.compartment(name, *resource_type).unwrap_or_default();
+        let parameters = ctx.definitions().compartment(name, *resource_type).unwrap_or_default();
         let mut refers = Vec::new();
         for parameter in parameters {
             let reference = (parameter.to_string(), format!("{name}/{}", of.id));
@@ -120,7 +120,7 @@ pub(super) async fn answer(
     let base = ctx.app.fhir_base();
     let mut trail = Trail::under(permit);
     let subset = Subset::of_query(query);
-    let types = &ctx.app.definitions.types;
+    let types = &ctx.definitions().types;
     let mut entries = Vec::with_capacity(page.matches.len() + page.included.len() + 1);
     let is_count_only = query.count == 0;
     let found = page.matches.into_iter().map(|it| (it, "match"));

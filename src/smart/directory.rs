@@ -143,6 +143,7 @@ async fn perform(request: &Request, current: &Current, interaction: Interaction)
     let principal = request.principal(&user.id.to_string(), client, user.fhir_user.as_deref(), SCOPE);
     let ctx = Context {
         app: Arc::clone(&request.app),
+        rules: request.app.rules(request.tenant).await?,
         principal,
         request_id: request.id,
         network: request.network.clone(),

@@ -62,6 +62,7 @@ async fn visit_goes_on(app: &Arc<App>, tenant: TenantId, encounter: &str) -> Res
     let now = app.clock.now_microseconds();
     let ctx = Context {
         app: Arc::clone(app),
+        rules: app.rules(tenant).await?,
         principal: Principal {
             tenant,
             subject: "vesta".to_owned(),

@@ -31,6 +31,7 @@ mod keys;
 mod logical_id;
 pub mod migrate;
 mod narrowing;
+pub mod packages;
 mod private;
 pub mod revocations;
 mod row_ids;

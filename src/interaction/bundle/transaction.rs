@@ -195,7 +195,7 @@ fn references(ctx: &Context, asked: &[Asked]) -> Result<Vec<(usize, String)>, Ou
     let mut references = Vec::new();
     for it in asked {
         let resource = it.resource.as_ref().filter(|_| it.method != Method::Patch);
-        let found = resource.map(|it| rewrite::conditional_references(&ctx.app.definitions.types, it));
+        let found = resource.map(|it| rewrite::conditional_references(&ctx.definitions().types, it));
         for reference in found.into_iter().flatten() {
             if seen.insert(reference.clone()) {
                 references.push((it.place, reference));
@@ -393,7 +393,7 @@ impl Work<'_> {
                 let resource = resource.ok_or_else(|| Outcome::required("a resource is required"))?;
                 let full_url = asked.full_url.clone();
                 let resolve = |it: &str| self.links.resolve(full_url.as_deref(), it);
-                let resource = rewrite::rewrite(&ctx.app.definitions.types, resource, &resolve)?;
+                let resource = rewrite::rewrite(&ctx.definitions().types, resource, &resolve)?;
                 (resource, if method == Method::Post { Kind::Create } else { Kind::Update })
             }
         };
@@ -470,7 +470,7 @@ async fn ask(ctx: &Context, permits: &mut Permits, unit: &mut Unit, asked: Asked
     if let Some(of) = &compartment {
         query.filter = query.filter.and(search::within(ctx, of, &[resource_type])?);
     }
-    let page = unit.search(&permit.search(query.clone()), &ctx.app.verifier).await?;
+    let page = unit.search(&permit.search(query.clone()), ctx.verifier()).await?;
     let mut trail = record::Trail::under(&permit);
     for it in page.matches.iter().chain(&page.included) {
         trail.add(ctx, it);

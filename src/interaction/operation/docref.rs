@@ -26,8 +26,7 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
     let (mut query, issues) = plan(&ctx.setting(&base), &[resource_type], &parameters)?;
     // Without a period only the most recent document is meant.
     query.count = if has_period { MAX_COUNT } else { 1 };
-    let mut page =
-        ctx.app.store.search(ctx.tenant(), &permit.search(query.clone()), &ctx.app.verifier).await?;
+    let mut page = ctx.app.store.search(ctx.tenant(), &permit.search(query.clone()), ctx.verifier()).await?;
     if !has_period {
         page.next = None;
     }

@@ -40,7 +40,7 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
         .types()
         .into_iter()
         .filter(|it| {
-            let inside = ctx.app.definitions.compartment(resource_type.name(), *it);
+            let inside = ctx.definitions().compartment(resource_type.name(), *it);
             *it == resource_type || inside.is_some()
         })
         .collect();
@@ -81,7 +81,7 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
         }
         None => {}
     }
-    let page = ctx.app.store.search(ctx.tenant(), &permit.search(query.clone()), &ctx.app.verifier).await?;
+    let page = ctx.app.store.search(ctx.tenant(), &permit.search(query.clone()), ctx.verifier()).await?;
     search::answer(ctx, &permit, &place, &query, page, &[]).await
 }
 

@@ -36,8 +36,7 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
     let mut of_code: HashMap<String, u32> = HashMap::new();
     let (mut found, mut looked_at) = (SearchPage::default(), 0);
     loop {
-        let page =
-            ctx.app.store.search(ctx.tenant(), &permit.search(query.clone()), &ctx.app.verifier).await?;
+        let page = ctx.app.store.search(ctx.tenant(), &permit.search(query.clone()), ctx.verifier()).await?;
         looked_at += page.matches.len();
         for stored in page.matches {
             let codes = codes(&stored)?;

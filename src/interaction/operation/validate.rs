@@ -42,7 +42,7 @@ pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Out
     }
     let profiles: Vec<&str> = profiles.iter().map(String::as_str).collect();
     let options = Options { profiles: &profiles, mode: Mode::Full };
-    let mut issues = validate(&ctx.app.definitions, &resource, &options);
+    let mut issues = validate(ctx.definitions(), &resource, &options);
     if !issues.iter().any(|issue| issue.severity >= Severity::Error) {
         issues.push(Issue::information("the resource is valid"));
     }

@@ -1,5 +1,7 @@
 //! What is built once and shared by every request.
 
+pub mod rules;
+
 use crate::access::principal::Principal;
 use crate::clock::Clock;
 use crate::config::{Config, Database, SealingLevel};
@@ -12,13 +14,13 @@ use crate::crypto::random;
 use crate::crypto::sign::CheckpointKey;
 use crate::fhir::id::TenantId;
 use crate::fhir::outcome::Outcome;
-use crate::search::verify::Verifier;
 use crate::store::Store;
 use crate::store::connection::Settings;
 use anyhow::{Context as _, Result, bail};
 use moka::sync::Cache;
+use rules::RulesOfTenants;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -35,22 +37,17 @@ pub struct App {
     pub config: Arc<Config>,
     /// The time.
     pub clock: Clock,
-    /// What is legal.
-    pub definitions: Arc<Definitions>,
     /// What is sealed.
     pub sealing: SealingPolicy,
     /// The database and the keys.
     pub store: Store,
-    /// Looks at resources for the store.
-    pub verifier: Verifier,
     /// The key that signs checkpoints of the trail.
     pub checkpoint_key: CheckpointKey,
-    /// The CapabilityStatement, once somebody has asked for it: it does not change while the server runs.
-    pub capability_statement: OnceLock<String>,
     /// The keys that access tokens are checked against.
     pub token_keys: KeySet,
     /// Access tokens whose signature was found good, by their SHA-256.
     pub good_tokens: Cache<[u8; 32], Arc<GoodToken>>,
+    rules: RulesOfTenants,
 }
 
 /// An access token whose signature was found good.
@@ -95,17 +92,16 @@ impl App {
             SealingLevel::Everything => Level::Everything,
         };
         let ring = Arc::new(KeyRing::new(roots, SUBJECTS, KEY_LEASE));
+        let rules = RulesOfTenants::new(Arc::clone(&definitions), config.fhir_base());
         Ok(App {
             sealing: SealingPolicy::embedded(&definitions.types, level)?,
             store: Store::new(database_settings(&config.database)?, ring, clock.clone()),
-            verifier: Verifier::new(Arc::clone(&definitions), config.fhir_base()),
             checkpoint_key: CheckpointKey::from_pem(&checkpoint)?,
             token_keys: KeySet::parse(&token_keys).context("the token key set cannot be used")?,
-            capability_statement: OnceLock::new(),
             good_tokens: Cache::new(TOKENS),
             config: Arc::new(config),
             clock,
-            definitions,
+            rules,
         })
     }
 
