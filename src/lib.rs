@@ -5,6 +5,7 @@ pub mod app;
 pub mod audit;
 pub mod cli;
 pub mod clock;
+pub mod compliance;
 pub mod config;
 pub mod conformance;
 pub mod crypto;

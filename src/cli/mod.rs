@@ -4,6 +4,7 @@
 
 mod audit;
 mod client;
+mod compliance;
 mod definitions;
 mod demo;
 mod dev;
@@ -55,6 +56,9 @@ enum Command {
     /// Proves that the trail is whole, and exports it
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Holds the HIPAA control map against the running system
+    #[command(subcommand)]
+    Compliance(compliance::Command),
     /// Makes the facts that come with the program, from official packages
     #[command(subcommand, hide = true)]
     Definitions(definitions::Command),
@@ -115,6 +119,7 @@ async fn execute(arguments: Arguments) -> Result<()> {
         Command::Migrate => migrate::run(&config).await,
         Command::Keys(command) => keys::run(&config, &command),
         Command::Audit(command) => audit::run(&config, &command).await,
+        Command::Compliance(command) => compliance::run(&config, &command).await,
         Command::Definitions(command) => definitions::run(&command),
         Command::Dictionaries(command) => dictionaries::run(&command),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -14,6 +14,11 @@ use std::sync::Arc;
 
 /// A request of whoever runs this command.
 pub(super) fn request(config: &Config) -> Result<Request> {
+    Ok(of(&app(config)?))
+}
+
+/// The server without its edge.
+pub(super) fn app(config: &Config) -> Result<Arc<App>> {
     let mut config = config.clone();
     if config.database.url.is_none() {
         let data = config.data_folder().map_err(anyhow::Error::msg)?;
@@ -23,8 +28,7 @@ pub(super) fn request(config: &Config) -> Result<Request> {
         config.database.url = Some(SecretString::from(url));
         super::dev::use_keys(&mut config, &data);
     }
-    let app = Arc::new(App::start(config, Clock::system())?);
-    Ok(of(&app))
+    Ok(Arc::new(App::start(config, Clock::system())?))
 }
 
 /// A request on that server.

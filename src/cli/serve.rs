@@ -5,6 +5,7 @@ use super::operator;
 use crate::app::App;
 use crate::audit::chain;
 use crate::clock::Clock;
+use crate::compliance::published;
 use crate::config::Config;
 use crate::fhir::id::TenantId;
 use crate::http::server::Server;
@@ -61,6 +62,9 @@ pub(super) async fn serve(config: Config, seed: Option<Seed>, ending: &mut Endin
         })
     });
     let server = Server::start(Arc::clone(&app), listener, certificate.as_ref(), metrics)?;
+    if let Err(outcome) = published::publish(&app, TenantId::FIRST).await {
+        warn!(?outcome, "the control map could not be published");
+    }
     let sealers = chain::start(&app, &[TenantId::FIRST]);
     let workers = jobs::start(&app, &[TenantId::FIRST]);
     println!("ready {}", app.fhir_base());

@@ -7,6 +7,7 @@
 
 pub mod context;
 pub mod request;
+pub mod reserved;
 pub mod response;
 
 mod audit_event;

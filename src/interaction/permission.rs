@@ -2,6 +2,7 @@
 
 use super::audit_event;
 use super::context::Context;
+use super::reserved;
 use crate::access::decide::{Action, Decision, decide};
 use crate::access::permit::Permit;
 use crate::access::scope::Permission;
@@ -39,6 +40,7 @@ pub(super) fn ask_within(
     }
     let action = Action { permission, resource_types: resource_types.to_vec(), patient: patient.cloned() };
     match decide(ctx.definitions(), &ctx.app.fhir_base(), &ctx.principal, &action) {
+        Decision::Permit(permit) if is_write => Ok(reserved::without(ctx, permit, resource_types)),
         Decision::Permit(permit) => Ok(permit),
         Decision::Deny { rule } => Err(denied(rule)),
     }

@@ -114,9 +114,19 @@ impl Store {
         else {
             return Ok(None);
         };
-        let plain = self.open_private(tenant, (LABEL, id.as_bytes()), &sealed).await?;
-        let private = serde_json::from_slice(&plain).map_err(|error| StoreError::Broken(error.into()))?;
+        let private = self.open_account(tenant, id, &sealed).await?;
         Ok(Some(Account { id, fhir_user, role, password, disabled, totp_step, private }))
+    }
+
+    /// What lies sealed of the account with that id.
+    pub(super) async fn open_account(
+        &self,
+        tenant: TenantId,
+        id: Uuid,
+        sealed: &[u8],
+    ) -> Result<Private, StoreError> {
+        let plain = self.open_private(tenant, (LABEL, id.as_bytes()), sealed).await?;
+        serde_json::from_slice(&plain).map_err(|error| StoreError::Broken(error.into()))
     }
 }
 

@@ -26,6 +26,7 @@ mod entities;
 pub mod error;
 pub mod grants;
 pub mod hot;
+pub mod inspection;
 pub mod jobs;
 mod keys;
 mod logical_id;

@@ -39,6 +39,21 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("embedded_postgres", &["config"]),
     ("smart", &["fhir", "access", "crypto", "store", "audit", "app", "clock", "interaction", "config"]),
     ("http", &["fhir", "access", "interaction", "smart", "app", "config", "telemetry"]),
+    (
+        "compliance",
+        &[
+            "fhir",
+            "access",
+            "conformance",
+            "crypto",
+            "clock",
+            "config",
+            "store",
+            "audit",
+            "app",
+            "interaction",
+        ],
+    ),
     ("jobs", &["fhir", "store", "audit", "app", "clock", "interaction"]),
     ("load", &["fhir", "config"]),
 ];

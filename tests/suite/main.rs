@@ -11,6 +11,7 @@
 
 mod architecture;
 mod audit;
+mod compliance;
 mod demo;
 mod drill;
 mod fhir;

@@ -154,6 +154,17 @@ pub fn key_name(body: &[u8]) -> Result<Option<KeyName>, BodyError> {
     Ok(Container::read(body)?.key)
 }
 
+/// The text of a resource as anybody can read it who has the container and no key: `null` stands for what is sealed.
+///
+/// # Errors
+/// The container is damaged.
+pub fn skeleton(body: &[u8]) -> Result<String, BodyError> {
+    let container = Container::read(body)?;
+    let skeleton =
+        compression::decompress(container.dictionary, container.frame).ok_or(BodyError::Malformed)?;
+    put_together(&skeleton, &Default::default(), SealClasses::NONE).map(|(text, _)| text)
+}
+
 /// Takes a resource out of its container, with the classes that may be seen.
 ///
 /// # Errors
