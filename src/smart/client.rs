@@ -12,6 +12,7 @@ use crate::smart::error::OAuthError;
 use crate::smart::record::{self, Who};
 use crate::smart::request::{Form, Request};
 use crate::store::clients::ClientRow;
+use crate::store::grants::GrantTokenKind;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -190,7 +191,10 @@ pub async fn authenticate(
     let claimed = match (&credentials.basic, assertion) {
         (Some((name, _)), _) => name.clone(),
         (None, Some(assertion)) => client_assertion::claimed_client(form, assertion)?,
-        (None, None) => id.ok_or_else(OAuthError::invalid_client)?.to_owned(),
+        (None, None) => match id {
+            Some(id) => id.to_owned(),
+            None => owner_of_refresh_token(request, form).await?,
+        },
     };
     let result = if id.is_some_and(|id| id != claimed) {
         Err("the client_id is another's")
@@ -204,6 +208,18 @@ pub async fn authenticate(
             Err(record::refused(request, who, (Kind::TokenIssued, rule), OAuthError::invalid_client()).await)
         }
     }
+}
+
+/// RFC 6749 6: a public client that refreshes need not say who it is, and some never do; its token says it. A
+/// confidential one fails all the same, by the proof that is missing.
+async fn owner_of_refresh_token(request: &Request, form: &Form) -> Result<String, OAuthError> {
+    if form.one("grant_type")? != Some("refresh_token") {
+        return Err(OAuthError::invalid_client());
+    }
+    let hash = token_hash::hash(form.required("refresh_token")?);
+    let token = (GrantTokenKind::Refresh, hash.as_slice());
+    let found = request.app.store.find_grant_token(request.tenant, token).await?;
+    found.map(|(row, _)| row.client).ok_or_else(OAuthError::invalid_client)
 }
 
 /// The client, or the reason why it is not: for the trail alone.

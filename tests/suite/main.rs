@@ -12,6 +12,7 @@
 mod architecture;
 mod audit;
 mod compliance;
+mod clients;
 mod demo;
 mod drill;
 mod fhir;

@@ -155,6 +155,38 @@ async fn refresh_tokens_rotate_and_scopes_only_shrink() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_public_client_need_not_name_itself_to_refresh() {
+    let server = start().await;
+    let ask = |token: String| {
+        let server = &server;
+        async move {
+            token_request(server, &[("grant_type", "refresh_token"), ("refresh_token", token.as_str())]).await
+        }
+    };
+    let tokens = patient_tokens(&server, SCOPE).await;
+    ask(text(&tokens, "refresh_token")).await.assert_status(200);
+    assert_eq!(ask("made-up".into()).await.assert_status(401).json()["error"], "invalid_client");
+    let nameless = token_request(&server, &[("grant_type", "authorization_code"), ("code", "x")]).await;
+    assert_eq!(nameless.assert_status(401).json()["error"], "invalid_client");
+
+    let mut browser = Browser::open(&server, &[("client_id", "web"), ("scope", SCOPE)]).await;
+    browser.sign_in("pat").await;
+    browser.allow().await;
+    let code = browser.code();
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", REDIRECT),
+        ("code_verifier", VERIFIER),
+        ("client_id", "web"),
+        ("client_secret", SECRET),
+    ];
+    let tokens = token_request(&server, &form).await.assert_status(200).json();
+    let answer = ask(text(&tokens, "refresh_token")).await.assert_status(401).json();
+    assert_eq!(answer["error"], "invalid_client", "one with a secret must prove it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_who_use_a_refresh_token_at_once_one_succeeds() {
     let server = start().await;
     let token = text(&patient_tokens(&server, SCOPE).await, "refresh_token");

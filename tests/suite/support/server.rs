@@ -76,7 +76,12 @@ impl TestServer {
 
     /// With TLS and a certificate for `localhost`, which the callers trust.
     pub async fn start_with_tls() -> TestServer {
-        TestServer::begin(Clock::system(), true, |_| {}).await
+        TestServer::start_with_tls_and(|_| {}).await
+    }
+
+    /// The same, with other settings.
+    pub async fn start_with_tls_and(change: impl FnOnce(&mut Config)) -> TestServer {
+        TestServer::begin(Clock::system(), true, change).await
     }
 
     async fn begin(clock: Clock, is_tls: bool, change: impl FnOnce(&mut Config)) -> TestServer {
@@ -195,7 +200,12 @@ impl TestServer {
         Caller { token: Some(token), ..self.stranger() }
     }
 
-    /// A new certificate in the place of the old one; its PEM.
+    /// Where the authority is that signed the certificate, PEM: for programs that shall trust it.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.join("ca.pem")
+    }
+
+    /// A new certificate in the place of the old one; the PEM of its authority.
     pub fn renew_certificate(&self) -> String {
         renew_certificate(&self.folder)
     }
@@ -310,11 +320,25 @@ fn write(path: &Path, text: &str) {
     file.write_all(text.as_bytes()).unwrap();
 }
 
+/// A certificate for this host, signed by an authority of its own; the PEM of that.
 fn renew_certificate(folder: &Path) -> String {
-    let key = rcgen::KeyPair::generate().unwrap();
-    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let pem = params.self_signed(&key).unwrap().pem();
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+    let mut params = CertificateParams::new(vec![]).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "Vesta tests");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let authority_key = KeyPair::generate().unwrap();
+    let authority = params.self_signed(&authority_key).unwrap().pem();
+    let issuer = Issuer::new(params, authority_key);
+
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.use_authority_key_identifier_extension = true;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    let pem = params.signed_by(&key, &issuer).unwrap().pem();
+    write(&folder.join("ca.pem"), &authority);
     write(&folder.join("server.pem"), &pem);
     write(&folder.join("server-key.pem"), &key.serialize_pem());
-    pem
+    authority
 }
