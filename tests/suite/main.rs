@@ -11,8 +11,8 @@
 
 mod architecture;
 mod audit;
-mod compliance;
 mod clients;
+mod compliance;
 mod demo;
 mod drill;
 mod fhir;
