@@ -8,6 +8,9 @@ const SCOPE = [
 ].join(" ");
 const redirect = () => new URL("./", location.href).href.split(/[?#]/)[0];
 
+/** The server let the app in, but not to this: what the user did not grant. */
+export class NotShared extends Error {}
+
 const base64url = (bytes) =>
   btoa(String.fromCharCode(...new Uint8Array(bytes))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
 const random = () => base64url(crypto.getRandomValues(new Uint8Array(32)));
@@ -24,6 +27,8 @@ export async function authorize(iss, launch) {
   const configuration = await discover(iss);
   const verifier = random();
   const state = random();
+  sessionStorage.clear();
+  sessionStorage.setItem("iss", iss);
   sessionStorage.setItem(state, JSON.stringify({ iss, verifier, configuration }));
   const challenge = base64url(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier)));
   const url = new URL(configuration.authorization_endpoint);
@@ -47,7 +52,10 @@ async function exchange(session, grant) {
     body: new URLSearchParams({ client_id: CLIENT, ...grant }),
   });
   const token = await answer.json();
-  if (!answer.ok) throw new Error(token.error_description ?? token.error ?? "The server refused to sign in.");
+  if (!answer.ok) {
+    sessionStorage.removeItem("session");
+    throw new Error(`Sign in again: ${token.error_description ?? token.error ?? "the server refused"}.`);
+  }
   session.token = { ...session.token, ...token };
   sessionStorage.setItem("session", JSON.stringify(session));
   return session;
@@ -56,13 +64,16 @@ async function exchange(session, grant) {
 /** The session that this page load belongs to: one that begins with a code, or one that goes on. */
 export async function ready() {
   const parameters = new URLSearchParams(location.search);
+  history.replaceState(null, "", redirect());
   if (parameters.has("error")) throw new Error(parameters.get("error_description") ?? parameters.get("error"));
   if (!parameters.has("code")) return JSON.parse(sessionStorage.getItem("session"));
   const kept = sessionStorage.getItem(parameters.get("state"));
   sessionStorage.removeItem(parameters.get("state"));
-  history.replaceState(null, "", redirect());
   if (!kept) throw new Error("This answer belongs to no sign-in of this page.");
   const session = JSON.parse(kept);
+  // RFC 9207: a code of another server is not for this one.
+  const issuer = parameters.get("iss");
+  if (issuer && issuer !== session.configuration.issuer) throw new Error("Another server answered.");
   return exchange(session, {
     grant_type: "authorization_code",
     code: parameters.get("code"),
@@ -71,15 +82,27 @@ export async function ready() {
   });
 }
 
+/** A refresh token is good once: whoever needs a new access token meanwhile waits for the same answer. */
+function refresh(session) {
+  const grant = { grant_type: "refresh_token", refresh_token: session.token.refresh_token };
+  session.refreshing ??= exchange({ ...session, refreshing: undefined }, grant).then((it) => (session.token = it.token));
+  return session.refreshing.finally(() => (session.refreshing = undefined));
+}
+
 /** Reads a resource or search; refreshes the access token once, when it has ended. */
 export async function read(session, path) {
   const url = path.startsWith("http") ? path : `${session.iss.replace(/\/$/, "")}/${path}`;
   const ask = () => fetch(url, { headers: { authorization: `Bearer ${session.token.access_token}` } });
   let answer = await ask();
   if (answer.status === 401 && session.token.refresh_token) {
-    await exchange(session, { grant_type: "refresh_token", refresh_token: session.token.refresh_token });
+    await refresh(session);
     answer = await ask();
   }
+  if (answer.status === 401) {
+    sessionStorage.removeItem("session");
+    throw new Error("Sign in again: the server knows this session no more.");
+  }
+  if (answer.status === 403) throw new NotShared(path);
   if (!answer.ok) throw new Error(`The server answered ${answer.status} to ${path.split("?")[0]}.`);
   return answer.json();
 }
@@ -96,7 +119,7 @@ export async function all(session, path) {
   return found;
 }
 
-/** Gives the tokens back. */
+/** Gives the tokens back, and logs out at the server where that is known to be this user's session. */
 export async function leave(session) {
   sessionStorage.clear();
   const token = session.token.refresh_token ?? session.token.access_token;
@@ -104,4 +127,9 @@ export async function leave(session) {
     method: "POST",
     body: new URLSearchParams({ client_id: CLIENT, token }),
   });
+  const end = session.configuration.end_session_endpoint;
+  if (!end || !session.token.id_token) return location.replace(redirect());
+  const url = new URL(end);
+  url.search = new URLSearchParams({ id_token_hint: session.token.id_token, post_logout_redirect_uri: redirect() });
+  location.replace(url);
 }

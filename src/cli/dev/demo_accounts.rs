@@ -69,12 +69,14 @@ name = "Demo Patient"
 id = "demo-app"
 client_name = "Demo App"
 redirect_uris = [{uris}]
+post_logout_redirect_uris = [{uris}]
 launch_uri = "http://localhost:8000/launch.html"
 
 [[clients]]
 id = "demo-confidential"
 client_name = "Demo App with a secret"
 redirect_uris = [{uris}]
+post_logout_redirect_uris = [{uris}]
 launch_uri = "http://localhost:8000/launch.html"
 token_endpoint_auth_method = "client_secret_basic"
 secret = "{client}"

@@ -62,7 +62,7 @@ assert.equal(posted.entry.length, 24);
 const inRecord = await client.search({
   resourceType: "Condition", compartment: { resourceType: "Patient", id: "pat" }, searchParams: {},
 });
-assert.deepEqual(inRecord.entry.map((entry) => entry.resource.id), ["asthma"]);
+assert.deepEqual(inRecord.entry.map((entry) => entry.resource.id).sort(), ["asthma", "visit"]);
 
 const weight = await client.read({ resourceType: "Observation", id: "weight-3" });
 const who = await client.resolve({ reference: weight.subject.reference, context: weight });

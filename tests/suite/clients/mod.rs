@@ -45,6 +45,11 @@ async fn fhirpy() {
     World::begin(|_| {}).await.python("fhir_py.py").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_app_in_a_browser() {
+    World::begin(|_| {}).await.node("chart.mjs").await;
+}
+
 /// A server with users, clients and a record, and what a program needs to know of it.
 pub struct World {
     pub server: TestServer,
@@ -67,7 +72,7 @@ impl World {
         record(&server).await;
         let setup = json!({
             "root": server.url(), "fhir": server.app.fhir_base(), "origin": origin,
-            "password": PASSWORD, "totp": totp, "secret": SECRET, "key": private,
+            "certificate": server.authority().with_file_name("server.pem"), "password": PASSWORD, "totp": totp, "secret": SECRET, "key": private,
         });
         World { server, setup }
     }
@@ -151,11 +156,12 @@ fn seed(origin: &str, totp: &str, key: &Value) -> String {
         ("web", secret.as_str()),
         ("signed", signed.as_str()),
         ("ehr", &format!("{secret}\nmay_launch = true")),
+        ("demo-app", ""),
         ("backend", &format!("{signed}\ngrant_types = [\"client_credentials\"]\nscope = \"system/*.rs\"")),
     ] {
         seed.push_str(&format!(
-            "[[clients]]\nid = \"{id}\"\nclient_name = \"Chart\"\nredirect_uris = [\"{origin}/app\"]\n\
-             launch_uri = \"{origin}/launch\"\n{more}\n"
+            "[[clients]]\nid = \"{id}\"\nclient_name = \"Chart\"\nredirect_uris = [\"{origin}/app\", \"{origin}/\"]\n\
+             post_logout_redirect_uris = [\"{origin}/\"]\nlaunch_uri = \"{origin}/launch.html\"\n{more}\n"
         ));
     }
     seed
@@ -191,15 +197,21 @@ async fn record(server: &TestServer) {
         });
         system.put(&format!("Observation/weight-{number}"), &weight).await.assert_status(201);
     }
-    let problem = json!({
-        "resourceType": "Condition", "id": "asthma", "subject": { "reference": "Patient/pat" },
+    for (id, category) in [("asthma", "problem-list-item"), ("visit", "encounter-diagnosis")] {
+        let problem = condition(id, category);
+        system.put(&format!("Condition/{id}"), &problem).await.assert_status(201);
+    }
+}
+
+fn condition(id: &str, category: &str) -> Value {
+    json!({
+        "resourceType": "Condition", "id": id, "subject": { "reference": "Patient/pat" },
         "clinicalStatus": { "coding": [{
             "system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"
         }] },
         "category": [{ "coding": [{
-            "system": "http://terminology.hl7.org/CodeSystem/condition-category", "code": "problem-list-item"
+            "system": "http://terminology.hl7.org/CodeSystem/condition-category", "code": category
         }] }],
-        "code": { "text": "Asthma" }
-    });
-    system.put("Condition/asthma", &problem).await.assert_status(201);
+        "code": { "text": if id == "asthma" { "Asthma" } else { "Sprained ankle" } }
+    })
 }
