@@ -50,6 +50,10 @@ pub struct Data {
     /// /var/lib/vesta for root
     #[arg(long = "data", env = "VESTA_DATA", value_name = "FOLDER", global = true)]
     pub folder: Option<PathBuf>,
+
+    /// The tenant that a command is for, by the name in its URLs. Default: the first
+    #[arg(long, env = "VESTA_TENANT", value_name = "SLUG", global = true)]
+    pub tenant: Option<String>,
 }
 
 /// Where and how Vesta listens.

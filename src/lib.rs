@@ -21,4 +21,5 @@ pub mod search;
 pub mod smart;
 pub mod store;
 pub mod telemetry;
+pub mod tenancy;
 pub mod terminology;

@@ -19,8 +19,9 @@ use crate::store::connection::Settings;
 use anyhow::{Context as _, Result, bail};
 use moka::sync::Cache;
 use rules::RulesOfTenants;
+use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -33,21 +34,25 @@ const TOKENS: u64 = 50_000;
 
 /// The server without its edge.
 pub struct App {
-    /// Every setting.
+    /// Whose server this is.
+    pub tenant: TenantId,
+    /// Every setting, with the addresses of the tenant.
     pub config: Arc<Config>,
     /// The time.
     pub clock: Clock,
     /// What is sealed.
-    pub sealing: SealingPolicy,
+    pub sealing: Arc<SealingPolicy>,
     /// The database and the keys.
     pub store: Store,
     /// The key that signs checkpoints of the trail.
-    pub checkpoint_key: CheckpointKey,
+    pub checkpoint_key: Arc<CheckpointKey>,
     /// The keys that access tokens are checked against.
     pub token_keys: KeySet,
     /// Access tokens whose signature was found good, by their SHA-256.
     pub good_tokens: Cache<[u8; 32], Arc<GoodToken>>,
     rules: RulesOfTenants,
+    /// The tenants whose trail is not what was signed.
+    tampered: Arc<RwLock<HashSet<TenantId>>>,
 }
 
 /// An access token whose signature was found good.
@@ -94,15 +99,39 @@ impl App {
         let ring = Arc::new(KeyRing::new(roots, SUBJECTS, KEY_LEASE));
         let rules = RulesOfTenants::new(Arc::clone(&definitions), config.fhir_base());
         Ok(App {
-            sealing: SealingPolicy::embedded(&definitions.types, level)?,
+            tenant: TenantId::FIRST,
+            sealing: Arc::new(SealingPolicy::embedded(&definitions.types, level)?),
             store: Store::new(database_settings(&config.database)?, ring, clock.clone()),
-            checkpoint_key: CheckpointKey::from_pem(&checkpoint)?,
+            checkpoint_key: Arc::new(CheckpointKey::from_pem(&checkpoint)?),
             token_keys: KeySet::parse(&token_keys).context("the token key set cannot be used")?,
             good_tokens: Cache::new(TOKENS),
+            tampered: Arc::default(),
             config: Arc::new(config),
             clock,
             rules,
         })
+    }
+
+    /// The same server for another tenant: at addresses of its own, as an issuer of its own. Tokens are checked
+    /// against the tenant's own keys alone, for the key set of the settings belongs to the first tenant.
+    #[must_use]
+    pub fn for_tenant(&self, tenant: TenantId, slug: &str) -> App {
+        let mut config = Config::clone(&self.config);
+        config.listener.public_url = Some(format!("{}/t/{slug}", self.config.public_url()));
+        config.tokens.issuer = None;
+        config.tokens.audience = None;
+        App {
+            tenant,
+            rules: self.rules.at(config.fhir_base()),
+            config: Arc::new(config),
+            clock: self.clock.clone(),
+            sealing: Arc::clone(&self.sealing),
+            store: self.store.clone(),
+            checkpoint_key: Arc::clone(&self.checkpoint_key),
+            token_keys: KeySet::default(),
+            good_tokens: Cache::new(TOKENS),
+            tampered: Arc::clone(&self.tampered),
+        }
     }
 
     /// The FHIR base, without a closing slash.
@@ -117,12 +146,28 @@ impl App {
         random::id(self.clock.now_microseconds())
     }
 
+    /// Whether the trail of that tenant was found to be other than what was signed.
+    #[must_use]
+    pub fn is_tampered(&self, tenant: TenantId) -> bool {
+        self.tampered.read().unwrap_or_else(PoisonError::into_inner).contains(&tenant)
+    }
+
+    /// Remembers that the trail of that tenant is not what was signed.
+    pub fn found_tampered(&self, tenant: TenantId) {
+        self.tampered.write().unwrap_or_else(PoisonError::into_inner).insert(tenant);
+    }
+
+    /// Remembers that the trail of that tenant is again what was signed.
+    pub fn found_whole(&self, tenant: TenantId) {
+        self.tampered.write().unwrap_or_else(PoisonError::into_inner).remove(&tenant);
+    }
+
     /// Whether requests can be answered now: the database is there.
     ///
     /// # Errors
     /// They cannot.
     pub async fn ready(&self) -> Result<(), Outcome> {
-        Ok(self.store.ping(TenantId::FIRST).await?)
+        Ok(self.store.ping(self.tenant).await?)
     }
 }
 

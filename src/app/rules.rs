@@ -64,6 +64,11 @@ impl RulesOfTenants {
         RulesOfTenants { base, fhir_base, tenants: Mutex::default() }
     }
 
+    /// The same for the server at another FHIR base.
+    pub(super) fn at(&self, fhir_base: String) -> RulesOfTenants {
+        RulesOfTenants::new(Arc::clone(&self.base.definitions), fhir_base)
+    }
+
     fn of(&self, tenant: TenantId) -> Arc<Known> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {

@@ -4,10 +4,11 @@
 //!
 //! Before it signs, the sealer looks whether what it signed last is still there. Somebody who rewrites the
 //! chain under a running server therefore does not get the rewritten chain signed by it: it says so in the
-//! log, and signs nothing more. The health of the server does not tell of it yet.
+//! log, in the trail and in the health of the server, and signs nothing more.
 
 use crate::app::App;
 use crate::audit::checkpoint::{self, hex, is_genuine};
+use crate::audit::event::{self, Kind};
 use crate::crypto::sign::CheckpointKey;
 use crate::fhir::id::TenantId;
 use crate::store::Store;
@@ -127,32 +128,55 @@ impl Sealer {
     }
 }
 
+/// What was said last of a trail: each change is said once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Chained,
+    Failing,
+    Tampered,
+}
+
 async fn run(mut sealer: Sealer, app: Arc<App>) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut is_well = true;
+    let mut said = Said::Chained;
     loop {
         ticks.tick().await;
+        let tenant = sealer.tenant;
         match sealer.round(&app.checkpoint_key, app.clock.now_microseconds()).await {
-            Ok(Round::Chained(_)) if !is_well => {
-                info!("the trail is chained again");
-                is_well = true;
+            Ok(Round::Chained(_)) => {
+                app.found_whole(tenant);
+                if said != Said::Chained {
+                    info!(tenant = tenant.0, "the trail is chained again");
+                }
+                said = Said::Chained;
             }
-            Ok(Round::Chained(_)) => {}
-            Ok(Round::Tampered) if is_well => {
-                error!(
-                    tenant = sealer.tenant.0,
-                    "the chain of the trail is not the one that was signed: run vesta audit verify"
-                );
-                is_well = false;
+            Ok(Round::Tampered) => {
+                app.found_tampered(tenant);
+                // Said again until it is in the trail itself.
+                if said != Said::Tampered && tell(&app, tenant).await {
+                    said = Said::Tampered;
+                }
             }
-            Err(failure) if is_well => {
-                warn!(tenant = sealer.tenant.0, "the trail cannot be chained now: {failure}");
-                is_well = false;
+            // A tampered trail stays one while the database is away.
+            Err(failure) if said == Said::Chained => {
+                warn!(tenant = tenant.0, "the trail cannot be chained now: {failure}");
+                said = Said::Failing;
             }
-            Ok(Round::Tampered) | Err(_) => {}
+            Err(_) => {}
         }
     }
+}
+
+/// Says that a trail is not what was signed, in the log and in the trail; `false` if that takes no events.
+async fn tell(app: &App, tenant: TenantId) -> bool {
+    error!(
+        tenant = tenant.0,
+        "the chain of the trail is not the one that was signed: run vesta audit verify"
+    );
+    let now = app.clock.now_microseconds();
+    let row = event::row_of("vesta", Kind::TamperFound, event::Result::SeriousFailure, "checkpoint", now);
+    app.store.append_audit(tenant, vec![row]).await.is_ok()
 }
 
 async fn still_there(store: &Store, tenant: TenantId, signed: Head) -> Result<bool, StoreError> {

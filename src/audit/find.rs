@@ -23,6 +23,9 @@ const LOOKED_AT: usize = 20_000;
 /// As many rows are read at once, where rows must be looked at.
 const TOGETHER: u32 = 1000;
 
+/// As many events are counted at most, where the database alone decides.
+const COUNTED: u32 = 1_000_000;
+
 /// Whose trail, and where.
 #[derive(Clone, Copy)]
 pub struct Trail<'a> {
@@ -84,6 +87,40 @@ pub async fn search(
         Some(criteria) => fill(trail, &criteria, paging, page).await,
         None => Ok(page),
     }
+}
+
+/// How many events a search finds, as far as the permit opens AuditEvent; nothing where there are more than can
+/// be counted for one request.
+///
+/// # Errors
+/// A parameter is not understood, or the database fails.
+pub async fn count(
+    trail: Trail<'_>,
+    permit: &Permit,
+    parameters: &[(String, String)],
+    is_lenient: bool,
+) -> Result<Option<u64>, Outcome> {
+    let (criteria, _) = Criteria::read(trail.base, parameters, is_lenient)?;
+    let Some(criteria) = bounds(permit).and_then(|patient| criteria.within(patient)) else {
+        return Ok(Some(0));
+    };
+    let Trail { store, tenant, .. } = trail;
+    if criteria.is_exact() {
+        let count = store.count_audit_events(tenant, criteria.filter(), COUNTED + 1).await?;
+        return Ok(Some(count).filter(|it| *it <= u64::from(COUNTED)));
+    }
+    let (mut count, mut looked_at, mut before) = (0_u64, 0, None);
+    while looked_at < LOOKED_AT {
+        let filter = AuditFilter { before, count: TOGETHER, ..criteria.filter().clone() };
+        let rows = store.audit_events(tenant, &filter).await?;
+        looked_at += rows.len();
+        count += rows.iter().map(|row| u64::from(criteria.holds(row))).sum::<u64>();
+        before = rows.last().map(|row| row.id);
+        if rows.len() < usize::try_from(TOGETHER).unwrap_or(usize::MAX) {
+            return Ok(Some(count));
+        }
+    }
+    Ok(None)
 }
 
 /// One event, as far as the permit opens AuditEvent.

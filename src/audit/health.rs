@@ -13,6 +13,8 @@ pub enum Health {
     Well,
     /// It takes events, but the sealer is behind.
     Unchained,
+    /// It takes events, but what was signed is not there any more.
+    Tampered,
     /// It takes no events: nothing that needs a record is released.
     Unwritable,
 }
@@ -21,6 +23,9 @@ pub enum Health {
 pub async fn health(app: &App, tenant: TenantId) -> Health {
     if !matches!(app.store.takes_audit(tenant).await, Ok(true)) {
         return Health::Unwritable;
+    }
+    if app.is_tampered(tenant) {
+        return Health::Tampered;
     }
     match app.store.oldest_unchained(tenant).await {
         Ok(None) => Health::Well,

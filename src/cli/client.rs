@@ -28,7 +28,7 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<()> {
-    let request = operator::request(config)?;
+    let request = operator::request(config).await?;
     let store = &request.app.store;
     match command {
         Command::List => {

@@ -30,7 +30,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<()> {
-    let request = operator::request(config)?;
+    let request = operator::request(config).await?;
     let app = client::find(&request, &arguments.client).await.map_err(told)?;
     let app = app.context("there is no such client")?;
     let account = match &arguments.user {

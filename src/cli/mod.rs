@@ -18,6 +18,7 @@ mod migrate;
 mod operator;
 mod seed;
 mod serve;
+mod tenant;
 mod token;
 mod user;
 
@@ -71,6 +72,9 @@ enum Command {
     Load(load::Arguments),
     /// Puts the users, clients and launches of a file
     Seed(seed::Arguments),
+    /// Adds and lists tenants
+    #[command(subcommand)]
+    Tenant(tenant::Command),
     /// Makes and disables accounts
     #[command(subcommand)]
     User(user::Command),
@@ -125,6 +129,7 @@ async fn execute(arguments: Arguments) -> Result<()> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Load(arguments) => load::run(&config, arguments).await,
         Command::Seed(arguments) => seed::run(&config, &arguments).await,
+        Command::Tenant(command) => tenant::run(&config, &command).await,
         Command::User(command) => user::run(&config, command).await,
         Command::Client(command) => client::run(&config, command).await,
         Command::Launch(arguments) => launch::run(&config, arguments).await,

@@ -5,20 +5,26 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::embedded_postgres;
-use crate::fhir::id::TenantId;
 use crate::smart::error::OAuthError;
 use crate::smart::request::Request;
 use anyhow::{Result, anyhow, bail};
 use secrecy::SecretString;
 use std::sync::Arc;
 
-/// A request of whoever runs this command.
-pub(super) fn request(config: &Config) -> Result<Request> {
-    Ok(of(&app(config)?))
+/// A request of whoever runs this command, for the tenant that the settings name.
+pub(super) async fn request(config: &Config) -> Result<Request> {
+    let app = app(config)?;
+    let Some(slug) = config.data.tenant.as_deref() else { return Ok(of(&app)) };
+    of_tenant(&app, slug).await
 }
 
 /// The server without its edge.
 pub(super) fn app(config: &Config) -> Result<Arc<App>> {
+    Ok(Arc::new(App::start(complete(config)?, Clock::system())?))
+}
+
+/// The settings, with the database and the keys of a dev mode that runs, where they name none.
+pub(super) fn complete(config: &Config) -> Result<Config> {
     let mut config = config.clone();
     if config.database.url.is_none() {
         let data = config.data_folder().map_err(anyhow::Error::msg)?;
@@ -28,14 +34,24 @@ pub(super) fn app(config: &Config) -> Result<Arc<App>> {
         config.database.url = Some(SecretString::from(url));
         super::dev::use_keys(&mut config, &data);
     }
-    Ok(Arc::new(App::start(config, Clock::system())?))
+    Ok(config)
+}
+
+/// A request on the server of a tenant.
+pub(super) async fn of_tenant(app: &Arc<App>, slug: &str) -> Result<Request> {
+    let tenant = app.store.tenant_named(slug).await?;
+    let Some(tenant) = tenant else { bail!("there is no tenant {slug}: vesta tenant add {slug}") };
+    if tenant == app.tenant {
+        return Ok(of(app));
+    }
+    Ok(of(&Arc::new(app.for_tenant(tenant, slug))))
 }
 
 /// A request on that server.
 pub(super) fn of(app: &Arc<App>) -> Request {
     Request {
         app: Arc::clone(app),
-        tenant: TenantId::FIRST,
+        tenant: app.tenant,
         id: app.new_id(),
         network: None,
         now: app.clock.now_microseconds(),

@@ -41,7 +41,7 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<()> {
-    let request = operator::request(config)?;
+    let request = operator::request(config).await?;
     match command {
         Command::Put { username, fhir_user, role, name } => {
             let (password, is_made_up) = password()?;

@@ -387,6 +387,7 @@ fn trail_sealer(facts: &Facts) -> Judgement {
         Health::Unwritable => {
             fails("the trail takes no events: nothing that needs a record is released", next)
         }
+        Health::Tampered => fails("what was signed of the trail is not there any more", next),
         Health::Unchained => fails("events wait for the sealer", next),
         Health::Well => known(&facts.checkpoint, |last| match (last, &facts.chain) {
             (Some(last), Ok(report))

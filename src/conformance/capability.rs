@@ -37,6 +37,10 @@ pub struct Mounted<'a> {
     pub system_interactions: Vec<&'a str>,
     /// Operations.
     pub operations: Vec<MountedOperation<'a>>,
+    /// The formats that are read and written.
+    pub formats: Vec<&'a str>,
+    /// The formats of patches.
+    pub patch_formats: Vec<&'a str>,
     /// `If-None-Exist` is heeded.
     pub conditional_create: bool,
     /// `PUT` and `PATCH` with a query are heeded.
@@ -109,9 +113,8 @@ pub fn statement(definitions: &Definitions, mounted: &Mounted<'_>) -> String {
         json!({"description": "Vesta FHIR R4 server", "url": mounted.base}),
     );
     statement.insert("fhirVersion".to_owned(), json!("4.0.1"));
-    statement.insert("format".to_owned(), json!(["application/fhir+json", "json"]));
-    statement
-        .insert("patchFormat".to_owned(), json!(["application/json-patch+json", "application/fhir+json"]));
+    statement.insert("format".to_owned(), json!(mounted.formats));
+    put(&mut statement, "patchFormat", mounted.patch_formats.iter().map(|it| json!(it)).collect());
     let guides = definitions.guides().iter().filter(|it| !it.canonical.is_empty());
     put(
         &mut statement,

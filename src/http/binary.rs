@@ -71,13 +71,12 @@ async fn content(call: &mut Call, id: Option<&str>) -> Result<Resource, Refusal>
     let context = call.header("x-security-context")?.map(str::to_owned);
     let bytes = call.body().await?;
     let limits = call.json_limits();
-    if format::is_fhir_json(&call.content_type()) {
-        // "except for the special case where the content is actually a Binary resource"
-        if let Ok(resource) = Resource::parse(bytes.clone(), &limits)
-            && resource.resource_type().name() == "Binary"
-        {
-            return Ok(resource);
-        }
+    // "except for the special case where the content is actually a Binary resource"
+    if let Some(syntax) = format::syntax_of(&call.content_type())
+        && let Ok(resource) = call.parse(syntax, bytes.clone())
+        && resource.resource_type().name() == "Binary"
+    {
+        return Ok(resource);
     }
     let mut text = String::from("{\"resourceType\":\"Binary\"");
     let reference = context.map(|it| format!("{{\"reference\":{}}}", quote(&it)));

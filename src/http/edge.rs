@@ -1,22 +1,27 @@
 //! What all workers share, and one call as its endpoint sees it.
 
 use super::extract::body;
-use super::extract::format::Format;
+use super::extract::format::{Format, Syntax};
 use super::extract::preferences::{Body, Preferences};
 use super::extract::query;
 use super::middleware::rate_limit::RateLimits;
 use super::respond::outcome::Refusal;
 use crate::access::principal::Principal;
 use crate::app::App;
+use crate::app::rules::Rules;
 use crate::config::Config;
 use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::json::Limits;
 use crate::fhir::outcome::Outcome;
 use crate::fhir::resource::Resource;
+use crate::fhir::types::Types;
+use crate::fhir::xml;
 use crate::interaction;
 use crate::interaction::context::{self, Context};
 use crate::interaction::request::{Instance, Interaction, Parameters};
 use crate::interaction::response::Response;
+use crate::interaction::turned_away::{self, Reason, Refused, TurnedAway};
+use crate::tenancy::Tenancy;
 use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::http::header;
@@ -27,10 +32,14 @@ use uuid::Uuid;
 
 /// What all workers share.
 pub(super) struct Edge {
-    /// The server behind the edge.
-    pub(super) app: Arc<App>,
+    /// The servers behind the edge.
+    pub(super) tenancy: Arc<Tenancy>,
+    /// What comes with the program, for the types that XML is read and written by.
+    rules: Arc<Rules>,
     /// Who asked how often.
     pub(super) rate_limits: RateLimits,
+    /// Who was turned away a moment ago.
+    pub(super) turned_away: Arc<TurnedAway>,
     /// What was counted, where this process counts.
     pub(super) metrics: Option<PrometheusHandle>,
     /// Where interactions run: not on the thread of a connection, which may go away.
@@ -41,6 +50,8 @@ pub(super) struct Edge {
 pub(super) struct Call {
     /// What all workers share.
     pub(super) edge: Arc<Edge>,
+    /// The server of the tenant that is asked.
+    pub(super) app: Arc<App>,
     /// Method, path, query, headers.
     pub(super) request: HttpRequest,
     /// The body, not read yet.
@@ -56,14 +67,26 @@ pub(super) struct Call {
 impl Edge {
     pub(super) fn new(app: Arc<App>, metrics: Option<PrometheusHandle>) -> Edge {
         let rate_limits = RateLimits::new(&app.config.limits);
-        Edge { app, rate_limits, metrics, runtime: Handle::current() }
+        let rules = app.known_rules(app.tenant);
+        let tenancy = Arc::new(Tenancy::new(app));
+        Edge { tenancy, rules, rate_limits, turned_away: Arc::default(), metrics, runtime: Handle::current() }
+    }
+
+    /// The server of the first tenant: for what is the same for all of them.
+    pub(super) fn app(&self) -> &Arc<App> {
+        self.tenancy.first()
+    }
+
+    /// The types of R4, which XML is read and written by.
+    pub(super) fn types(&self) -> &Types {
+        &self.rules.definitions.types
     }
 }
 
 impl Call {
     /// Every setting.
     pub(super) fn config(&self) -> &Config {
-        &self.edge.app.config
+        &self.app.config
     }
 
     /// The text of a header; nothing where it is missing.
@@ -161,7 +184,7 @@ impl Call {
     /// It is too large, too slow, or does not decompress.
     pub(super) async fn body(&mut self) -> Result<Vec<u8>, Refusal> {
         let payload = std::mem::replace(&mut self.payload, Payload::None);
-        body::read(payload, &self.request, &self.edge.app.config.limits).await
+        body::read(payload, &self.request, &self.app.config.limits).await
     }
 
     /// How much a document may ask of us.
@@ -174,9 +197,36 @@ impl Call {
     /// # Errors
     /// It cannot be read, is of a type that we do not speak, or not a resource.
     pub(super) async fn resource(&mut self) -> Result<Resource, Refusal> {
-        body::require_fhir(&self.request)?;
+        let syntax = body::require_fhir(&self.request)?;
         let body = self.body().await?;
-        Ok(Resource::parse(body, &self.json_limits())?)
+        Ok(self.parse(syntax, body)?)
+    }
+
+    /// Bytes as a resource.
+    ///
+    /// # Errors
+    /// They are none.
+    pub(super) fn parse(&self, syntax: Syntax, body: Vec<u8>) -> Result<Resource, Outcome> {
+        match syntax {
+            Syntax::Json => Resource::parse(body, &self.json_limits()),
+            Syntax::Xml => {
+                let text = String::from_utf8(body).map_err(|_| Outcome::structure("not valid UTF-8"))?;
+                Resource::parse(xml::to_json(self.edge.types(), &text)?, &self.json_limits())
+            }
+        }
+    }
+
+    /// Leaves a row in the trail for a request that is turned away.
+    pub(super) async fn record_refusal(&self, reason: Reason<'_>) {
+        let place = self.request.match_pattern().unwrap_or_default();
+        let refused = Refused {
+            reason,
+            request: self.id,
+            network: self.network.as_deref(),
+            endpoint: format!("{} {place}", self.request.method()),
+        };
+        let edge = &self.edge;
+        turned_away::record((&edge.runtime, &self.app), &edge.turned_away, refused).await;
     }
 
     /// Passes the interaction to the door, on behalf of the bearer.
@@ -191,7 +241,7 @@ impl Call {
         interaction: Interaction,
     ) -> Result<Response, Outcome> {
         let preferences = self.preferences();
-        let app = Arc::clone(&self.edge.app);
+        let app = Arc::clone(&self.app);
         let (request_id, network, now) = (self.id, self.network.clone(), self.now);
         let task = self.edge.runtime.spawn(async move {
             let rules = app.rules(principal.tenant).await?;

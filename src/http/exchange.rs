@@ -7,8 +7,10 @@ use super::respond::compress;
 use super::respond::outcome::Refusal;
 use super::routes::{self, Endpoint, Entry, Guard};
 use crate::access::principal::Principal;
+use crate::app::App;
 use crate::fhir::issue_type::IssueType;
 use crate::fhir::outcome::{Issue, Outcome};
+use crate::interaction::turned_away::Reason;
 use actix_web::dev::Payload;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::http::{Method, StatusCode};
@@ -29,11 +31,15 @@ pub(super) async fn with(
     payload: Payload,
 ) -> HttpResponse {
     let exchange = Exchange::begin(edge, endpoint.path, request);
-    let call = exchange.call(payload);
     let mut principal = None;
-    let answer = match exchange.refusal_of_size() {
+    let app = match exchange.refusal_of_size() {
         Some(refusal) => Err(refusal),
-        None => {
+        None => exchange.app().await,
+    };
+    let answer = match app {
+        Err(refusal) => Err(refusal),
+        Ok(app) => {
+            let call = exchange.call(app, payload);
             // A panic was logged, without its message, where it happened.
             let answering = AssertUnwindSafe(answer(endpoint, call, &mut principal)).catch_unwind();
             answering.await.unwrap_or_else(|_| Err(Outcome::exception("the endpoint panicked").into()))
@@ -69,7 +75,7 @@ pub(super) async fn without_path(edge: Arc<Edge>, request: HttpRequest) -> HttpR
     let answer = match exchange.refusal_of_size() {
         Some(refusal) => Err(refusal),
         None if exchange.request.method() == Method::OPTIONS => Ok(HttpResponse::new(StatusCode::NO_CONTENT)),
-        None => Err(Issue::error(IssueType::NotFound, "there is nothing at this path").into()),
+        None => Err(nothing_here()),
     };
     exchange.end(None, answer).await
 }
@@ -79,22 +85,38 @@ async fn answer(
     call: Call,
     principal: &mut Option<Principal>,
 ) -> Result<HttpResponse, Refusal> {
-    if endpoint.guard == Guard::Metrics {
-        caller::require_metrics(&call)?;
+    if endpoint.guard == Guard::Metrics
+        && let Err(refusal) = caller::require_metrics(&call)
+    {
+        caller::record_refusal(&call, &refusal).await;
+        return Err(refusal);
     }
     match endpoint.entry {
         Entry::Anybody(entry) => entry(call).await,
         Entry::Bearer(entry) => {
-            let bearer = caller::require_bearer(&call).await?;
+            let bearer = match caller::require_bearer(&call).await {
+                Ok(bearer) => bearer,
+                Err(refusal) => {
+                    caller::record_refusal(&call, &refusal).await;
+                    return Err(refusal);
+                }
+            };
             *principal = Some(bearer.clone());
             let standing = rate_limit::take(&call.edge.rate_limits, &bearer);
             let answer = match standing.refusal() {
-                Some(refusal) => Err(refusal),
+                Some(refusal) => {
+                    call.record_refusal(Reason::TooOften(&bearer)).await;
+                    Err(refusal)
+                }
                 None => entry(call, bearer).await,
             };
             standing.tell(answer)
         }
     }
+}
+
+fn nothing_here() -> Refusal {
+    Issue::error(IssueType::NotFound, "there is nothing at this path").into()
 }
 
 /// One request and its answer.
@@ -109,18 +131,33 @@ struct Exchange {
 
 impl Exchange {
     fn begin(edge: Arc<Edge>, route: &'static str, request: HttpRequest) -> Exchange {
-        let ids = request_id::Ids::of(&request, || edge.app.new_id());
+        let ids = request_id::Ids::of(&request, || edge.app().new_id());
         Exchange { edge, route, request, ids, start: Instant::now(), _in_flight: access_log::InFlight::new() }
     }
 
-    fn call(&self, payload: Payload) -> Call {
-        let config = &self.edge.app.config;
+    /// The server of the tenant in the path.
+    async fn app(&self) -> Result<Arc<App>, Refusal> {
+        let Some(slug) = self.request.match_info().get("tenant") else {
+            return Ok(Arc::clone(self.edge.app()));
+        };
+        if let Some(known) = self.edge.tenancy.known(slug) {
+            return Ok(known);
+        }
+        let (edge, slug) = (Arc::clone(&self.edge), slug.to_owned());
+        let asked = self.edge.runtime.spawn(async move { edge.tenancy.named(&slug).await }).await;
+        let found = asked.unwrap_or_else(|_| Err(Outcome::exception("looking for a tenant panicked")))?;
+        found.ok_or_else(nothing_here)
+    }
+
+    fn call(&self, app: Arc<App>, payload: Payload) -> Call {
+        let config = &self.edge.app().config;
         Call {
             edge: Arc::clone(&self.edge),
+            app,
             request: self.request.clone(),
             payload,
             id: self.ids.request,
-            now: self.edge.app.clock.now_microseconds(),
+            now: self.edge.app().clock.now_microseconds(),
             network: caller::network(&self.request, config.listener.plain_http),
         }
     }
@@ -128,7 +165,7 @@ impl Exchange {
     /// RFC 9110 15.5.15: a URI longer than the server is willing to interpret.
     fn refusal_of_size(&self) -> Option<Refusal> {
         let length = self.request.uri().path_and_query().map_or(0, |it| it.as_str().len());
-        (length > self.edge.app.config.limits.uri_bytes).then(|| {
+        (length > self.edge.app().config.limits.uri_bytes).then(|| {
             let issue = Issue::error(IssueType::TooLong, "the URI is too long, use POST with _search");
             Refusal::new(StatusCode::URI_TOO_LONG, issue.into())
         })
@@ -139,12 +176,12 @@ impl Exchange {
             Ok(response) => response,
             Err(refusal) => {
                 access_log::cause(self.ids.request, &refusal);
-                refusal.into_response(&self.request)
+                refusal.into_response(&self.request, self.edge.types())
             }
         };
         response = compress::compress(&self.request, response).await;
-        security_headers::set(response.headers_mut(), self.edge.app.config.listener.plain_http);
-        cors::allow(&self.request, &self.edge.app.config.listener.cors_origins, &mut response);
+        security_headers::set(response.headers_mut(), self.edge.app().config.listener.plain_http);
+        cors::allow(&self.request, &self.edge.app().config.listener.cors_origins, &mut response);
         self.ids.set(response.headers_mut());
         access_log::write(&access_log::Line {
             request_id: self.ids.request,

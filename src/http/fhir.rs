@@ -3,11 +3,12 @@
 //! <https://hl7.org/fhir/R4/http.html>
 
 use super::edge::Call;
-use super::extract::{body, conditions, query};
+use super::extract::{body, conditions, format, query};
 use super::respond::outcome::Refusal;
 use super::respond::resource::{self, Asked};
+use super::respond::validators;
 use crate::access::principal::Principal;
-use crate::fhir::id::{ResourceType, TenantId};
+use crate::fhir::id::ResourceType;
 use crate::fhir::issue_type::IssueType;
 use crate::fhir::outcome::{Issue, Outcome};
 use crate::fhir::resource::Resource;
@@ -21,11 +22,17 @@ type Answer = Result<HttpResponse, Refusal>;
 
 pub(super) async fn capabilities(call: Call) -> Answer {
     let asked = Asked::of(&call)?;
-    let app = Arc::clone(&call.edge.app);
-    let told = async move { interaction::capabilities(&app, TenantId::FIRST).await };
+    let (app, tenant) = (Arc::clone(&call.app), call.app.tenant);
+    let told = async move { interaction::capabilities(&app, tenant).await };
     let told = call.edge.runtime.spawn(told).await;
     let response = told.map_err(|_| Outcome::exception("the CapabilityStatement cannot be told"))?;
-    resource::render(&call, &asked, response)
+    let tag = validators::tag_of(response.body.as_deref().unwrap_or_default());
+    let mut answer = match conditions::names(&call.list_header("if-none-match"), &tag) {
+        true => HttpResponse::new(StatusCode::NOT_MODIFIED),
+        false => resource::render(&call, &asked, response)?,
+    };
+    validators::set_public(answer.headers_mut(), &tag);
+    Ok(answer)
 }
 
 pub(super) async fn read(call: Call, principal: Principal) -> Answer {
@@ -175,18 +182,23 @@ pub(super) async fn bundle(mut call: Call, principal: Principal) -> Answer {
 
 /// <https://hl7.org/fhir/R4/operations.html>
 pub(super) async fn operation(call: Call, principal: Principal) -> Answer {
-    operate(&call, principal, None).await
+    let asked = Asked::of(&call)?;
+    operate(&call, principal, (asked, None)).await
 }
 
 pub(super) async fn operation_by_post(mut call: Call, principal: Principal) -> Answer {
+    let mut asked = Asked::of(&call)?;
     let body = match call.content_type().as_str() {
         "" if call.body().await?.is_empty() => None,
         _ => Some(call.resource().await?),
     };
-    operate(&call, principal, body).await
+    if let ("convert", Some(given)) = (call.path("operation"), format::syntax_of(&call.content_type())) {
+        asked = Asked::converted(&call, given)?;
+    }
+    operate(&call, principal, (asked, body)).await
 }
 
-async fn operate(call: &Call, principal: Principal, body: Option<Resource>) -> Answer {
+async fn operate(call: &Call, principal: Principal, (asked, body): (Asked, Option<Resource>)) -> Answer {
     let resource_type = match call.path("type") {
         "" => None,
         _ => Some(call.resource_type()?),
@@ -198,7 +210,8 @@ async fn operate(call: &Call, principal: Principal, body: Option<Resource>) -> A
     let name = call.path("operation").to_owned();
     let parameters = call.parameters()?;
     let operation = Operation { name, resource_type, id, parameters, body };
-    perform(call, principal, Interaction::Operation(operation)).await
+    let response = call.perform(principal, Interaction::Operation(operation)).await?;
+    resource::render(call, &asked, response)
 }
 
 /// Through the door and back. What the answer may look like is settled before anything is done.

@@ -2,7 +2,8 @@
 //!
 //! A row is a method, a path, a guard and a function. The first path that fits is taken, so the special ones
 //! stand before the general ones. `HEAD` follows `GET`, `OPTIONS` is answered for every path, a path that
-//! fits with another method is 405, everything else 404. Nothing can be mounted without a row, and the tests
+//! fits with another method is 405, everything else 404. Each tenant but the first has the same rows behind
+//! `/t/{tenant}`. Nothing can be mounted without a row, and the tests
 //! walk the rows: see `README.md` for how to add one.
 
 use super::edge::{Call, Edge};
@@ -58,6 +59,10 @@ pub static ENDPOINTS: &[Endpoint] = &[
     public("GET", "/.well-known/smart-configuration", |call| Box::pin(smart::smart_configuration(call))),
     public("GET", "/.well-known/openid-configuration", |call| Box::pin(smart::openid_configuration(call))),
     public("GET", "/.well-known/oauth-authorization-server", |call| {
+        Box::pin(smart::openid_configuration(call))
+    }),
+    // RFC 8414 3.1: where the issuer has a path, it follows the well-known name
+    public("GET", "/.well-known/oauth-authorization-server/t/{tenant}", |call| {
         Box::pin(smart::openid_configuration(call))
     }),
     public("GET", "/.well-known/jwks.json", |call| Box::pin(smart::key_set(call))),
@@ -149,7 +154,7 @@ pub(super) fn mount(edge: &Arc<Edge>, config: &mut ServiceConfig) {
             continue;
         }
         mounted.push(path);
-        let mut resource = web::resource(vec![path.to_owned(), format!("{path}/")]);
+        let mut resource = web::resource(patterns_of(path));
         for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.path == path) {
             let Ok(method) = Method::from_bytes(endpoint.method.as_bytes()) else { continue };
             let methods = if method == Method::GET { vec![method, Method::HEAD] } else { vec![method] };
@@ -169,6 +174,22 @@ pub(super) fn mount(edge: &Arc<Edge>, config: &mut ServiceConfig) {
     config.default_service(web::to(move |request: HttpRequest| {
         exchange::without_path(Arc::clone(&edge), request)
     }));
+}
+
+/// The ways in which a path may be written: for other tenants than the first behind `/t/{tenant}`, with or without
+/// a slash at the end.
+fn patterns_of(path: &str) -> Vec<String> {
+    let mut patterns = vec![path.to_owned(), format!("{path}/")];
+    if is_of_tenant(path) {
+        patterns.extend([format!("/t/{{tenant}}{path}"), format!("/t/{{tenant}}{path}/")]);
+    }
+    patterns
+}
+
+/// Whether each tenant has that path for itself: all but what is about the process.
+#[must_use]
+pub fn is_of_tenant(path: &str) -> bool {
+    !path.starts_with("/health/") && path != "/metrics" && !path.contains("{tenant}")
 }
 
 /// The methods that a path is there for, `HEAD` and `OPTIONS` included.

@@ -4,6 +4,7 @@ use super::edge::Edge;
 use super::routes;
 use super::tls::Certificate;
 use crate::app::App;
+use crate::tenancy::Tenancy;
 use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -19,6 +20,7 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 /// A server that listens.
 pub struct Server {
     address: SocketAddr,
+    tenancy: Arc<Tenancy>,
     handle: ServerHandle,
     running: JoinHandle<io::Result<()>>,
 }
@@ -41,6 +43,7 @@ impl Server {
         rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
         let limits = app.config.limits.clone();
         let edge = Arc::new(Edge::new(app, metrics));
+        let tenancy = Arc::clone(&edge.tenancy);
         let server =
             HttpServer::new(move || actix_web::App::new().configure(|config| routes::mount(&edge, config)))
                 .disable_signals()
@@ -59,13 +62,19 @@ impl Server {
         };
         let server = server.run();
         let handle = server.handle();
-        Ok(Server { address, handle, running: tokio::spawn(server) })
+        Ok(Server { address, tenancy, handle, running: tokio::spawn(server) })
     }
 
     /// Where it listens: of use where the port was left to the system.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The servers of all tenants behind it.
+    #[must_use]
+    pub fn tenancy(&self) -> &Arc<Tenancy> {
+        &self.tenancy
     }
 
     /// Ends at once; nobody waits for the requests under way.

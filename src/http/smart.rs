@@ -9,7 +9,7 @@ use super::extract::{caller, query};
 use super::pages;
 use super::respond::outcome::Refusal;
 use super::respond::plain;
-use crate::fhir::id::TenantId;
+use crate::interaction::turned_away::Reason;
 use crate::smart::client::Credentials;
 use crate::smart::error::OAuthError;
 use crate::smart::page::{Body, Cookie, Page, Reply};
@@ -21,8 +21,8 @@ use crate::smart::{
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, HeaderName, HeaderValue, LOCATION, PRAGMA, RETRY_AFTER,
-    SET_COOKIE, WWW_AUTHENTICATE,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, HeaderName, HeaderValue, LOCATION, PRAGMA,
+    RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -38,12 +38,12 @@ type Answer = Result<HttpResponse, Refusal>;
 
 /// `GET /fhir/.well-known/smart-configuration`
 pub(super) async fn smart_configuration(call: Call) -> Answer {
-    Ok(public_json(&discovery::smart_configuration(&call.edge.app)))
+    Ok(public_json(&discovery::smart_configuration(&call.app)))
 }
 
 /// `GET /.well-known/openid-configuration`
 pub(super) async fn openid_configuration(call: Call) -> Answer {
-    Ok(public_json(&discovery::openid_configuration(&call.edge.app)))
+    Ok(public_json(&discovery::openid_configuration(&call.app)))
 }
 
 /// `GET /.well-known/jwks.json`
@@ -57,7 +57,7 @@ pub(super) async fn key_set(call: Call) -> Answer {
 
 /// `GET /auth/brands`
 pub(super) async fn brands(call: Call) -> Answer {
-    let brands = discovery::brands(&call.edge.app).to_string();
+    let brands = discovery::brands(&call.app).to_string();
     Ok(public(plain::text(StatusCode::OK, "application/fhir+json", brands)))
 }
 
@@ -179,7 +179,7 @@ pub(super) async fn register(mut call: Call) -> Answer {
         on_runtime(&call, async move { register::register(&request, leave.as_deref(), &body).await }).await;
     match result {
         Ok(answer) => Ok(plain::json(StatusCode::CREATED, answer.to_string())),
-        Err(error) => Ok(json_error(&call, &error)),
+        Err(error) => Ok(turned_away(&call, &error).await),
     }
 }
 
@@ -189,8 +189,17 @@ pub(super) async fn user_info(call: Call) -> Answer {
     let result = on_runtime(&call, async move { user_info::user_info(&request, bearer.as_deref()).await });
     match result.await {
         Ok(answer) => Ok(plain::json(StatusCode::OK, answer.to_string())),
-        Err(error) => Ok(json_error(&call, &error)),
+        Err(error) => Ok(turned_away(&call, &error).await),
     }
+}
+
+/// An error, with its row in the trail where a token was no good.
+async fn turned_away(call: &Call, error: &OAuthError) -> HttpResponse {
+    if error.code == "invalid_token" {
+        let has_token = call.request.headers().contains_key(AUTHORIZATION);
+        call.record_refusal(if has_token { Reason::BadToken } else { Reason::NoToken }).await;
+    }
+    json_error(call, error)
 }
 
 /// Who asks on the back channel, nothing of it checked.
@@ -211,7 +220,7 @@ where
     match result {
         Ok(Value::Null) => Ok(HttpResponse::new(StatusCode::OK)),
         Ok(value) => Ok(plain::json(StatusCode::OK, value.to_string())),
-        Err(error) => Ok(json_error(&call, &error)),
+        Err(error) => Ok(turned_away(&call, &error).await),
     }
 }
 
@@ -230,15 +239,15 @@ where
             log(&call, &error);
             let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
             let (text, retry_after_seconds) = (error.description, error.retry_after_seconds);
-            page(status, &Page::Error { code: error.code, text, retry_after_seconds })
+            page(&call, status, &Page::Error { code: error.code, text, retry_after_seconds })
         }
     })
 }
 
 fn request(call: &Call) -> Request {
     Request {
-        app: Arc::clone(&call.edge.app),
-        tenant: TenantId::FIRST,
+        app: Arc::clone(&call.app),
+        tenant: call.app.tenant,
         id: call.id,
         network: call.network.clone(),
         now: call.now,
@@ -321,7 +330,7 @@ fn log(call: &Call, error: &OAuthError) {
 
 fn shown(call: &Call, reply: Reply) -> HttpResponse {
     let mut response = match &reply.body {
-        Body::Page(shown) => page(status_of(shown), shown),
+        Body::Page(shown) => page(call, status_of(shown), shown),
         Body::Redirect(url) => {
             // 303: whatever the method was, the next one is GET (RFC 9700 4.12).
             let mut response = HttpResponse::new(StatusCode::SEE_OTHER);
@@ -366,8 +375,14 @@ fn status_of(page: &Page) -> StatusCode {
     }
 }
 
-fn page(status: StatusCode, page: &Page) -> HttpResponse {
-    let mut response = plain::text(status, "text/html; charset=utf-8", pages::html(page));
+fn page(call: &Call, status: StatusCode, page: &Page) -> HttpResponse {
+    let mut html = pages::html(page);
+    if !call.path("tenant").is_empty() {
+        // Values are escaped, so this can only be where a form or a link of ours goes.
+        let there = format!("=\"/t/{}/auth/", call.path("tenant"));
+        html = html.replace("=\"/auth/", &there);
+    }
+    let mut response = plain::text(status, "text/html; charset=utf-8", html);
     let onward = page.form().map(|form| form.onward.as_str()).unwrap_or_default();
     // Browsers hold a form's redirections to `form-action`, too: the app's address must stand there.
     let policy = format!(
@@ -380,11 +395,13 @@ fn page(status: StatusCode, page: &Page) -> HttpResponse {
 }
 
 /// The name of the cookie, and whether it is for TLS alone: plain HTTP is for loopback, and a browser would
-/// keep no `__Host-` cookie from there.
-fn cookie_name(call: &Call) -> (&'static str, bool) {
-    match call.config().public_url().starts_with("https://") {
-        true => ("__Host-vesta-session", true),
-        false => ("vesta-session", false),
+/// keep no `__Host-` cookie from there. Tenants of one host have cookies of their own.
+fn cookie_name(call: &Call) -> (String, bool) {
+    let is_secure = call.config().public_url().starts_with("https://");
+    let prefix = if is_secure { "__Host-" } else { "" };
+    match call.path("tenant") {
+        "" => (format!("{prefix}vesta-session"), is_secure),
+        tenant => (format!("{prefix}vesta-session-{tenant}"), is_secure),
     }
 }
 
@@ -392,7 +409,7 @@ fn cookie(call: &Call) -> Option<String> {
     let (name, _) = cookie_name(call);
     let headers = call.request.headers().get_all(COOKIE).filter_map(|it| it.to_str().ok());
     let mut pairs = headers.flat_map(|it| it.split(';')).filter_map(|it| it.trim().split_once('='));
-    pairs.find(|(it, _)| *it == name).map(|(_, value)| value.to_owned()).filter(|it| !it.is_empty())
+    pairs.find(|(it, _)| **it == *name).map(|(_, value)| value.to_owned()).filter(|it| !it.is_empty())
 }
 
 fn public_json(value: &Value) -> HttpResponse {

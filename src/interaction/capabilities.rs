@@ -43,7 +43,7 @@ fn text(app: &App, rules: &Rules) -> String {
     let types: Vec<(ResourceType, Vec<&str>)> = ResourceType::all()
         .filter(|it| !TRANSIENT.contains(&it.name()))
         .map(|it| match it.name() {
-            audit_event::NAME => (it, vec!["read", "search-type"]),
+            audit_event::NAME => (it, vec!["read", "vread", "history-instance", "search-type"]),
             _ => (it, INTERACTIONS.to_vec()),
         })
         .collect();
@@ -51,6 +51,7 @@ fn text(app: &App, rules: &Rules) -> String {
     let operations = OPERATIONS.iter().map(|it| MountedOperation {
         name: it.name,
         types: match it.types {
+            _ if it.levels == (true, false, false) => Vec::new(),
             [] => of_all.clone(),
             names => names.iter().filter_map(|it| ResourceType::parse(it)).collect(),
         },
@@ -64,6 +65,8 @@ fn text(app: &App, rules: &Rules) -> String {
         types,
         system_interactions: vec!["transaction", "batch", "search-system", "history-system"],
         operations: operations.collect(),
+        formats: vec!["application/fhir+json", "json", "application/fhir+xml", "xml"],
+        patch_formats: vec!["application/json-patch+json", "application/fhir+json", "application/fhir+xml"],
         conditional_create: true,
         conditional_update: true,
         conditional_delete: "multiple",

@@ -11,6 +11,7 @@ use super::request::Parameters;
 use crate::access::permit::Permit;
 use crate::fhir::id::ResourceType;
 use crate::fhir::outcome::Outcome;
+use crate::fhir::resource::Resource;
 use crate::search::plan::plan;
 use crate::search::predicate::Predicate;
 use crate::search::query::{Handling, Query};
@@ -44,6 +45,12 @@ impl Criteria {
     pub(super) fn within(mut self, predicate: Predicate) -> Criteria {
         self.query.filter = self.query.filter.and(predicate);
         self
+    }
+
+    /// Whether a resource that is not stored yet meets them.
+    pub(super) fn are_met_by(&self, ctx: &Context, resource: &Resource) -> bool {
+        resource.resource_type() == self.resource_type
+            && ctx.verifier().surely_satisfies(resource, &self.query.filter)
     }
 
     /// So many matches at most.

@@ -6,9 +6,11 @@
 //! itself, everything else (reads, refusals, failures) here.
 
 pub mod context;
+pub mod readiness;
 pub mod request;
 pub mod reserved;
 pub mod response;
+pub mod turned_away;
 
 mod audit_event;
 mod bundle;
@@ -33,7 +35,7 @@ use crate::fhir::id::TenantId;
 use crate::fhir::outcome::Outcome;
 use context::Context;
 use record::{Asked, Done};
-use request::Interaction;
+use request::{HistoryOf, Interaction};
 use response::Response;
 use std::future::Future;
 use std::pin::Pin;
@@ -60,8 +62,19 @@ fn perform_inside<'c>(
 async fn act(ctx: &Context, interaction: Interaction) -> Result<Done, Outcome> {
     match interaction {
         Interaction::Capabilities => Ok(Done::recorded(capabilities::statement(&ctx.app, &ctx.rules))),
-        Interaction::Read { of, .. } if of.resource_type.name() == audit_event::NAME => {
-            audit_event::read(ctx, &of).await
+        Interaction::Read { of, parameters } if of.resource_type.name() == audit_event::NAME => {
+            audit_event::read(ctx, &of, &parameters).await
+        }
+        Interaction::Vread { of, version, parameters } if of.resource_type.name() == audit_event::NAME => {
+            audit_event::vread(ctx, &of, &version, &parameters).await
+        }
+        Interaction::History { of: HistoryOf::Instance(of), .. }
+            if of.resource_type.name() == audit_event::NAME =>
+        {
+            audit_event::history(ctx, &of).await
+        }
+        Interaction::History { of: HistoryOf::Type(of), .. } if of.name() == audit_event::NAME => {
+            Err(Outcome::not_supported("events have no history beyond themselves, search for them"))
         }
         Interaction::Read { of, parameters } => read::read(ctx, &of, &parameters).await,
         Interaction::Vread { of, version, parameters } => read::vread(ctx, &of, &version, &parameters).await,

@@ -2,7 +2,6 @@
 //!
 //! <https://hl7.org/fhir/R4/search.html#summary>, `#elements`
 
-use super::request::Parameters;
 use crate::fhir::json::{Json, Limits, Node};
 use crate::fhir::outcome::Outcome;
 use crate::fhir::tree::Tree;
@@ -17,7 +16,7 @@ pub(super) struct Subset {
 
 impl Subset {
     /// As the parameters of a read ask.
-    pub(super) fn of(parameters: &Parameters) -> Result<Subset, Outcome> {
+    pub(super) fn of(parameters: &[(String, String)]) -> Result<Subset, Outcome> {
         let mut subset = Subset { summary: Summary::False, elements: Vec::new() };
         for (name, value) in parameters {
             match name.as_str() {

@@ -47,6 +47,14 @@ impl Verifier {
         self.examine(resource, &parameters).satisfies(predicate, true)
     }
 
+    /// Whether the resource satisfies the predicate whatever other resources say: a chain counts as not satisfied,
+    /// also under a negation.
+    #[must_use]
+    pub fn surely_satisfies(&self, resource: &Resource, predicate: &Predicate) -> bool {
+        let parameters = AllParameters::of(&self.definitions);
+        self.examine(resource, &parameters).satisfies(predicate, false)
+    }
+
     /// The values that the resource is sorted by, one for each key.
     #[must_use]
     pub fn sort_values(&self, resource: &Resource, keys: &[SortKey]) -> Vec<Option<SortValue>> {

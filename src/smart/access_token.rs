@@ -101,14 +101,14 @@ async fn check(app: &App, token: &str, now_seconds: i64) -> Result<Claims, Refus
     };
     let claims = match jws::verify(&app.token_keys, token, &expected) {
         Err(JwsError::UnknownKey) => {
-            let ours = app.store.signing_keys(TenantId::FIRST).await;
+            let ours = app.store.signing_keys(app.tenant).await;
             jws::verify(ours.map_err(|error| Refusal::Keys(error.into()))?.public(), token, &expected)?
         }
         result => result?,
     };
     let seconds = |name: &'static str| claims.get(name).and_then(Value::as_i64).ok_or(Refusal::Claim(name));
     let token = GoodToken {
-        principal: principal(&claims, &app.fhir_base())?,
+        principal: principal(app.tenant, &claims, &app.fhir_base())?,
         issued_seconds: seconds("iat")?,
         expires_seconds: seconds("exp")?,
         family: optional(&claims, "family")?.map(str::to_owned),
@@ -126,7 +126,7 @@ fn optional<'c>(claims: &'c Map<String, Value>, name: &'static str) -> Result<Op
     }
 }
 
-fn principal(claims: &Map<String, Value>, fhir_base: &str) -> Result<Principal, Refusal> {
+fn principal(tenant: TenantId, claims: &Map<String, Value>, fhir_base: &str) -> Result<Principal, Refusal> {
     let optional = |name| optional(claims, name);
     let required = |name: &'static str| optional(name)?.ok_or(Refusal::Claim(name));
     let patient = match optional("patient")? {
@@ -136,7 +136,7 @@ fn principal(claims: &Map<String, Value>, fhir_base: &str) -> Result<Principal, 
     let user = optional("fhirUser")?;
     let user = user.map(|url| url.strip_prefix(fhir_base).unwrap_or(url).trim_start_matches('/'));
     Ok(Principal {
-        tenant: TenantId::FIRST,
+        tenant,
         subject: required("sub")?.to_owned(),
         client_id: required("client_id")?.to_owned(),
         fhir_user: user.map(str::to_owned),
@@ -155,7 +155,7 @@ mod tests {
     fn read(claims: Value) -> Result<Principal, Refusal> {
         let mut all = json!({ "sub": "s", "client_id": "c", "jti": "j", "scope": "user/*.rs" });
         all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
-        principal(all.as_object().unwrap(), "https://h/fhir")
+        principal(TenantId::FIRST, all.as_object().unwrap(), "https://h/fhir")
     }
 
     #[test]

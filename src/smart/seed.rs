@@ -30,6 +30,9 @@
 //! patient = "17"
 //! ```
 //!
+//! Under `[[tenants]]`, with a `slug`, stand the users, clients and launches of another tenant:
+//! `[[tenants.users]]` …
+//!
 //! What is not in the file stays as it is. A launch is made anew each time: it is good once.
 
 use crate::fhir::id::ResourceId;
@@ -48,6 +51,19 @@ use toml::{Table, Value};
 pub struct Seed {
     users: Vec<SeedUser>,
     clients: Vec<Table>,
+    launches: Vec<SeedLaunch>,
+    tenants: Vec<SeedTenant>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedTenant {
+    slug: String,
+    #[serde(default)]
+    users: Vec<SeedUser>,
+    #[serde(default)]
+    clients: Vec<Table>,
+    #[serde(default)]
     launches: Vec<SeedLaunch>,
 }
 
@@ -113,7 +129,20 @@ impl Seed {
     }
 }
 
-/// Puts everything that a seed says.
+impl Seed {
+    /// Takes out what is for other tenants: the name of each, and a seed for it.
+    #[must_use]
+    pub fn take_tenants(&mut self) -> Vec<(String, Seed)> {
+        let tenants = std::mem::take(&mut self.tenants).into_iter();
+        let of = |it: SeedTenant| {
+            let SeedTenant { slug, users, clients, launches } = it;
+            (slug, Seed { users, clients, launches, tenants: Vec::new() })
+        };
+        tenants.map(of).collect()
+    }
+}
+
+/// Puts everything that a seed says of the tenant of the request.
 ///
 /// # Errors
 /// The first thing that cannot be put; what stands before it is.

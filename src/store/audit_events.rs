@@ -76,6 +76,23 @@ impl Store {
         rows.into_iter().map(|row| event(tenant, keys.as_deref(), row)).collect()
     }
 
+    /// How many events are asked for, counted no further than to that number.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn count_audit_events(
+        &self,
+        tenant: TenantId,
+        filter: &AuditFilter,
+        at_most: u32,
+    ) -> Result<u64, StoreError> {
+        let mut sql = Sql::new("select count(*) from (select from audit_events where tenant = ");
+        self.push_filter(&mut sql, tenant, filter).await?;
+        sql.push(" limit ").bind(i64::from(at_most)).push(") as found");
+        let rows: Vec<(i64,)> = self.ask::<(BigInt,), _>(tenant, &[], &sql).await?;
+        Ok(rows.first().and_then(|(count,)| u64::try_from(*count).ok()).unwrap_or(0))
+    }
+
     /// The patients with these numbers, as far as they were ever stored here.
     ///
     /// # Errors
@@ -107,6 +124,17 @@ impl Store {
             "select id, recorded, kind, outcome, action::text, request, agent, client, purpose, rule, network, \
              patients, entities, detail from audit_events where tenant = ",
         );
+        self.push_filter(&mut sql, tenant, filter).await?;
+        sql.push(" order by id desc limit ").bind(i64::from(filter.count));
+        Ok(sql)
+    }
+
+    async fn push_filter(
+        &self,
+        sql: &mut Sql,
+        tenant: TenantId,
+        filter: &AuditFilter,
+    ) -> Result<(), StoreError> {
         sql.bind(tenant.0);
         if let Some(patient) = &filter.patient {
             let keys = self.tenant_keys(tenant).await?;
@@ -137,8 +165,7 @@ impl Store {
         if let Some(before) = filter.before {
             sql.push(" and id < ").bind(before);
         }
-        sql.push(" order by id desc limit ").bind(i64::from(filter.count));
-        Ok(sql)
+        Ok(())
     }
 }
 

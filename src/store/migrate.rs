@@ -42,7 +42,7 @@ pub async fn revert_all(settings: &Settings) -> Result<usize, StoreError> {
 }
 
 /// A connection that holds the lock until it closes.
-async fn locked(settings: &Settings) -> Result<AsyncPgConnection, StoreError> {
+pub(super) async fn locked(settings: &Settings) -> Result<AsyncPgConnection, StoreError> {
     let connection =
         settings.connect_as_owner().await.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
     Sql::new("select pg_advisory_lock($1)").with(LOCK).execute(&connection).await?;

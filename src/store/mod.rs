@@ -44,6 +44,7 @@ pub mod signing_keys;
 mod sql;
 mod sql_value;
 mod tables;
+pub mod tenants;
 pub mod tickets;
 mod tokens;
 pub mod unit;

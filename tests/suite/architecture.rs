@@ -38,7 +38,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &["config"]),
     ("embedded_postgres", &["config"]),
     ("smart", &["fhir", "access", "crypto", "store", "audit", "app", "clock", "interaction", "config"]),
-    ("http", &["fhir", "access", "interaction", "smart", "app", "config", "telemetry"]),
+    ("tenancy", &["fhir", "store", "app"]),
+    ("http", &["fhir", "access", "interaction", "smart", "app", "tenancy", "config", "telemetry"]),
     (
         "compliance",
         &[

@@ -1,6 +1,6 @@
 //! Bodies: read with a limit and without patience, decompressed with the same limit.
 
-use super::format;
+use super::format::{self, Syntax};
 use crate::config::Limits;
 use crate::fhir::issue_type::IssueType;
 use crate::fhir::outcome::{Issue, Outcome};
@@ -49,12 +49,12 @@ pub(crate) async fn read(
     sink.end()
 }
 
-/// The body must be FHIR JSON, in UTF-8, of R4.
+/// The body must be FHIR, in UTF-8, of R4: which spelling it has.
 ///
 /// # Errors
 /// It says that it is something else (415).
-pub(crate) fn require_fhir(request: &HttpRequest) -> Result<(), Refusal> {
-    let refuse = || Refusal::unsupported_media_type("application/fhir+json");
+pub(crate) fn require_fhir(request: &HttpRequest) -> Result<Syntax, Refusal> {
+    let refuse = || Refusal::unsupported_media_type("application/fhir+json or application/fhir+xml");
     let value = request.headers().get(CONTENT_TYPE).ok_or_else(refuse)?;
     let value = value.to_str().map_err(|_| refuse())?;
     let mut parts = value.split(';').map(str::trim);
@@ -68,7 +68,7 @@ pub(crate) fn require_fhir(request: &HttpRequest) -> Result<(), Refusal> {
             _ => true,
         }
     });
-    if format::is_fhir_json(&media_type) && is_ours { Ok(()) } else { Err(refuse()) }
+    format::syntax_of(&media_type).filter(|_| is_ours).ok_or_else(refuse)
 }
 
 /// A patch that is neither JSON Patch nor FHIRPath Patch.

@@ -4,8 +4,11 @@ use crate::access::principal::Principal;
 use crate::fhir::outcome::Outcome;
 use crate::http::edge::Call;
 use crate::http::respond::outcome::Refusal;
+use crate::interaction::turned_away::Reason;
 use crate::smart::access_token;
 use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use actix_web::http::header::AUTHORIZATION;
 use secrecy::ExposeSecret as _;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,7 +21,7 @@ pub(crate) async fn require_bearer(call: &Call) -> Result<Principal, Refusal> {
         Ok(Some(header)) => {
             let token = bearer(header).ok_or_else(|| Refusal::stranger(true))?;
             // On the runtime of the store, like everything that may ask the database.
-            let (app, token) = (Arc::clone(&call.edge.app), token.to_owned());
+            let (app, token) = (Arc::clone(&call.app), token.to_owned());
             let verified = call.edge.runtime.spawn(async move { access_token::verify(&app, &token).await });
             match verified.await.unwrap_or_else(|_| Err(Outcome::exception("verifying a token panicked"))) {
                 Ok(principal) => Ok(principal),
@@ -28,6 +31,15 @@ pub(crate) async fn require_bearer(call: &Call) -> Result<Principal, Refusal> {
             }
         }
         Err(_) => Err(Refusal::stranger(true)),
+    }
+}
+
+/// Leaves a row in the trail for whoever is turned away as a stranger; not for one whose token nobody could
+/// check.
+pub(crate) async fn record_refusal(call: &Call, refusal: &Refusal) {
+    if matches!(refusal.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        let has_token = call.request.headers().contains_key(AUTHORIZATION);
+        call.record_refusal(if has_token { Reason::BadToken } else { Reason::NoToken }).await;
     }
 }
 

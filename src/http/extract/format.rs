@@ -10,12 +10,35 @@ use crate::http::respond::outcome::Refusal;
 pub(crate) struct Format {
     /// Its `Content-Type`.
     pub(crate) content_type: &'static str,
-    /// `_pretty=true`: with line breaks and indents.
+    /// Its spelling.
+    pub(crate) syntax: Syntax,
+    /// `_pretty=true`: with line breaks and indents, in JSON.
     pub(crate) is_pretty: bool,
+}
+
+/// FHIR's two spellings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Syntax {
+    /// <https://hl7.org/fhir/R4/json.html>
+    Json,
+    /// <https://hl7.org/fhir/R4/xml.html>
+    Xml,
 }
 
 const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";
 const PLAIN_JSON: &str = "application/json; charset=utf-8";
+const FHIR_XML: &str = "application/fhir+xml; charset=utf-8";
+const PLAIN_XML: &str = "application/xml; charset=utf-8";
+const TEXT_XML: &str = "text/xml; charset=utf-8";
+/// What a client may accept, and what it then gets; the first where all are as welcome.
+const OFFERS: [(&str, &str, Syntax); 6] = [
+    ("application/fhir+json", FHIR_JSON, Syntax::Json),
+    ("application/json", PLAIN_JSON, Syntax::Json),
+    ("text/json", FHIR_JSON, Syntax::Json),
+    ("application/fhir+xml", FHIR_XML, Syntax::Xml),
+    ("application/xml", PLAIN_XML, Syntax::Xml),
+    ("text/xml", TEXT_XML, Syntax::Xml),
+];
 /// The only version that we speak: <https://hl7.org/fhir/R4/http.html#version-parameter>
 const FHIR_VERSION: &str = "4.0";
 
@@ -23,7 +46,7 @@ impl Format {
     /// What is written where nothing is said, and for refusals of what was said.
     pub(crate) fn default_for(query: &str) -> Format {
         let is_pretty = query::find(query, "_pretty").is_some_and(|it| it == "true");
-        Format { content_type: FHIR_JSON, is_pretty }
+        Format { content_type: FHIR_JSON, syntax: Syntax::Json, is_pretty }
     }
 
     /// The best that both sides can do; `_format` counts more than `Accept`.
@@ -36,31 +59,59 @@ impl Format {
             // A + that was not escaped arrives as a space.
             let format = format.replace(' ', "+");
             let format = format.split(';').next().unwrap_or_default().to_ascii_lowercase();
-            let is_json = format == "json" || is_fhir_json(&format);
-            return if is_json { Ok(default) } else { Err(Refusal::not_acceptable()) };
+            return match syntax_of(&format) {
+                Some(syntax) => Ok(default.in_syntax(syntax)),
+                None if format == "json" => Ok(default),
+                None if format == "xml" => Ok(default.in_syntax(Syntax::Xml)),
+                None => Err(Refusal::not_acceptable()),
+            };
         }
         if accept.trim().is_empty() {
             return Ok(default);
         }
-        let (fhir, plain) = (quality(accept, "application/fhir+json"), quality(accept, "application/json"));
-        let text = quality(accept, "text/json");
-        if fhir <= 0.0 && plain <= 0.0 && text <= 0.0 {
-            return Err(Refusal::not_acceptable());
+        let mut best = (0.0, 0);
+        let mut format = None;
+        for (media_type, content_type, syntax) in OFFERS {
+            let wanted = quality(accept, media_type);
+            // Of two that are as welcome, the one that is named.
+            if wanted.0 > 0.0 && wanted > best {
+                best = wanted;
+                format = Some(Format { content_type, syntax, ..default });
+            }
         }
-        let content_type = if plain > fhir { PLAIN_JSON } else { FHIR_JSON };
-        Ok(Format { content_type, ..default })
+        format.ok_or_else(Refusal::not_acceptable)
+    }
+
+    /// The same in another spelling.
+    pub(crate) fn in_syntax(self, syntax: Syntax) -> Format {
+        let content_type = match syntax {
+            Syntax::Json => FHIR_JSON,
+            Syntax::Xml => FHIR_XML,
+        };
+        Format { content_type, syntax, ..self }
     }
 
     /// Whether content of that type may be sent; everything may where nothing is said.
     pub(crate) fn accepts(accept: &str, media_type: &str) -> bool {
         let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        accept.trim().is_empty() || quality(accept, &media_type) > 0.0
+        accept.trim().is_empty() || quality(accept, &media_type).0 > 0.0
     }
 }
 
-/// Whether a body of that type, in lower case and without parameters, is FHIR JSON.
-pub(crate) fn is_fhir_json(media_type: &str) -> bool {
-    matches!(media_type, "application/fhir+json" | "application/json" | "text/json" | "application/json+fhir")
+/// Whether the client leaves the format of the answer to us.
+pub(crate) fn is_left_to_us(query: &str, accept: &str) -> bool {
+    query::find(query, "_format").is_none() && matches!(accept.trim(), "" | "*/*")
+}
+
+/// How a body of that type, in lower case and without parameters, is spelled, where it is FHIR.
+pub(crate) fn syntax_of(media_type: &str) -> Option<Syntax> {
+    match media_type {
+        "application/fhir+json" | "application/json" | "text/json" | "application/json+fhir" => {
+            Some(Syntax::Json)
+        }
+        "application/fhir+xml" | "application/xml" | "text/xml" | "application/xml+fhir" => Some(Syntax::Xml),
+        _ => None,
+    }
 }
 
 /// Whether FHIR is asked for by name: for Binary, whose content goes out raw otherwise.
@@ -75,10 +126,11 @@ pub(crate) fn asks_for_fhir(query: &str, accept: &str) -> bool {
     }
 }
 
-/// How much the client wants a type, by the most specific range that fits: RFC 9110 12.5.1.
-fn quality(accept: &str, media_type: &str) -> f32 {
+/// How much the client wants a type, by the most specific range that fits, and how specific that is:
+/// RFC 9110 12.5.1.
+fn quality(accept: &str, media_type: &str) -> (f32, u8) {
     let group = media_type.split('/').next().unwrap_or_default();
-    let mut best = (0, 0.0);
+    let mut best = (0.0, 0);
     for range in accept.split(',') {
         let mut parts = range.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default().to_ascii_lowercase();
@@ -98,11 +150,11 @@ fn quality(accept: &str, media_type: &str) -> f32 {
                 _ => {}
             }
         }
-        if rank > best.0 || (rank == best.0 && wanted > best.1) {
-            best = (rank, wanted);
+        if rank > best.1 || (rank == best.1 && wanted > best.0) {
+            best = (wanted, rank);
         }
     }
-    best.1
+    best
 }
 
 #[cfg(test)]
@@ -119,6 +171,23 @@ mod tests {
             assert_eq!(content_type("", accept), Some(FHIR_JSON), "{accept}");
         }
         assert_eq!(content_type("", "application/json"), Some(PLAIN_JSON));
+        for (accept, expected) in [
+            ("application/fhir+xml", FHIR_XML),
+            ("application/xml", PLAIN_XML),
+            ("text/xml;q=0.5, image/png", TEXT_XML),
+            ("application/fhir+json;q=0.5, application/fhir+xml", FHIR_XML),
+            ("application/fhir+xml;q=0.9, application/fhir+json", FHIR_JSON),
+            ("application/fhir+xml, */*", FHIR_XML),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", PLAIN_XML),
+            ("application/fhir+xml;q=0, */*", FHIR_JSON),
+            ("application/fhir+xml; fhirVersion=4.0", FHIR_XML),
+        ] {
+            assert_eq!(content_type("", accept), Some(expected), "{accept}");
+        }
+        for format in ["xml", "application/fhir+xml", "application/fhir%2Bxml", "text/xml", "application/xml"]
+        {
+            assert_eq!(content_type(&format!("_format={format}"), ""), Some(FHIR_XML), "{format}");
+        }
         assert_eq!(content_type("", "application/json;q=0.9, application/fhir+json"), Some(FHIR_JSON));
         assert_eq!(content_type("", "application/fhir+json; fhirVersion=4.0"), Some(FHIR_JSON));
         for format in ["json", "application/fhir+json", "application/fhir%2Bjson", "text/json"] {

@@ -73,7 +73,7 @@ pub(crate) fn take(limits: &RateLimits, principal: &Principal) -> Standing {
         limit.limiter.retain_recent();
     }
     let per_minute = limit.per_minute.get();
-    match limit.limiter.check_key(&principal.subject) {
+    match limit.limiter.check_key(&format!("{}/{}", principal.tenant.0, principal.subject)) {
         Ok(state) => Standing { per_minute, remaining: state.remaining_burst_capacity(), wait_seconds: None },
         Err(until) => {
             let wait = until.wait_time_from(DefaultClock::default().now());

@@ -1,7 +1,7 @@
 //! Answers made smaller, for whoever can read them.
 //!
 //! Only what is whole in memory, and only where it pays: text from about a kilobyte. Pages that hold a
-//! cookie's secret are not FHIR and are left alone (BREACH), since they are no JSON.
+//! cookie's secret are not FHIR and are left alone (BREACH), since they are HTML.
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
@@ -16,6 +16,10 @@ const WORTH_IT: usize = 1000;
 /// Above this it is done aside, so that other requests of the thread need not wait.
 const LARGE: usize = 256 * 1024;
 
+/// What is made smaller.
+const COMPRESSIBLE: [&str; 5] =
+    ["application/fhir+json", "application/json", "application/fhir+xml", "application/xml", "text/xml"];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoding {
     Zstd,
@@ -24,13 +28,10 @@ enum Encoding {
 
 /// The answer, compressed if that is wanted and pays.
 pub(crate) async fn compress(request: &HttpRequest, mut response: HttpResponse) -> HttpResponse {
-    let is_json = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|it| it.to_str().ok())
-        .is_some_and(|it| it.starts_with("application/fhir+json") || it.starts_with("application/json"));
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    let is_fhir = content_type.is_some_and(|it| COMPRESSIBLE.iter().any(|of| it.starts_with(of)));
     let is_large = matches!(response.body().size(), BodySize::Sized(size) if size >= WORTH_IT as u64);
-    if !is_json || !is_large || response.headers().contains_key(CONTENT_ENCODING) {
+    if !is_fhir || !is_large || response.headers().contains_key(CONTENT_ENCODING) {
         return response;
     }
     response.headers_mut().append(VARY, HeaderValue::from_static("Accept-Encoding"));

@@ -3,9 +3,10 @@
 use super::resource;
 use crate::fhir::issue_type::IssueType;
 use crate::fhir::outcome::{Issue, Outcome, Severity};
+use crate::fhir::types::Types;
 use crate::http::extract::format::Format;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ACCEPT, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse};
 
 /// Why there is no other answer.
@@ -56,7 +57,8 @@ impl Refusal {
 
     /// The answer cannot be written in any way that the client would take.
     pub(crate) fn not_acceptable() -> Refusal {
-        let outcome = Outcome::not_supported("answers are written as application/fhir+json");
+        let outcome =
+            Outcome::not_supported("answers are written as application/fhir+json or application/fhir+xml");
         Refusal::new(StatusCode::NOT_ACCEPTABLE, outcome)
     }
 
@@ -82,10 +84,15 @@ impl Refusal {
         &self.outcome
     }
 
-    /// The answer.
-    pub(crate) fn into_response(self, request: &HttpRequest) -> HttpResponse {
-        let format = Format::default_for(request.query_string());
-        let mut response = resource::text(self.status, &format, self.outcome.to_json());
+    /// The answer, in the format that was asked for, if there is such a one.
+    pub(crate) fn into_response(self, request: &HttpRequest, types: &Types) -> HttpResponse {
+        let query = request.query_string();
+        let accepted = request.headers().get_all(ACCEPT).filter_map(|it| it.to_str().ok());
+        let accepted = accepted.collect::<Vec<_>>().join(",");
+        let format = Format::negotiate(query, &accepted).unwrap_or_else(|_| Format::default_for(query));
+        let written = resource::text(self.status, &format, types, self.outcome.to_json());
+        // What we say is fit for both formats.
+        let mut response = written.unwrap_or_else(|_| HttpResponse::new(self.status));
         for (name, value) in self.headers {
             response.headers_mut().insert(name, value);
         }

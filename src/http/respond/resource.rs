@@ -5,8 +5,12 @@
 use super::outcome::{Refusal, all_well};
 use super::pretty::pretty;
 use super::validators;
+use crate::fhir::json::{Json, Limits};
+use crate::fhir::outcome::Outcome;
+use crate::fhir::types::Types;
+use crate::fhir::xml;
 use crate::http::edge::Call;
-use crate::http::extract::format::Format;
+use crate::http::extract::format::{self, Format, Syntax};
 use crate::http::extract::preferences::{Body, Preferences};
 use crate::interaction::response::{Response, Status};
 use actix_web::HttpResponse;
@@ -28,6 +32,22 @@ impl Asked {
     /// No format that we can write is acceptable.
     pub(crate) fn of(call: &Call) -> Result<Asked, Refusal> {
         Ok(Asked { format: call.format()?, ..Asked::nothing(call) })
+    }
+
+    /// The format is left to us: then it is the other one than that of the body.
+    ///
+    /// # Errors
+    /// No format that we can write is acceptable.
+    pub(crate) fn converted(call: &Call, given: Syntax) -> Result<Asked, Refusal> {
+        let asked = Asked::of(call)?;
+        if !format::is_left_to_us(call.request.query_string(), &call.list_header("accept")) {
+            return Ok(asked);
+        }
+        let other = match given {
+            Syntax::Json => Syntax::Xml,
+            Syntax::Xml => Syntax::Json,
+        };
+        Ok(Asked { format: asked.format.in_syntax(other), ..asked })
     }
 
     /// No body, for a client that would take none of ours.
@@ -59,12 +79,12 @@ pub(crate) fn render(call: &Call, asked: &Asked, response: Response) -> Result<H
         (status, _) => StatusCode::from_u16(status.code()).unwrap_or(StatusCode::OK),
     };
     let mut answer = match body {
-        Some(body) => text(status, &asked.format, body),
+        Some(body) => text(status, &asked.format, call.edge.types(), body)?,
         None => HttpResponse::new(status),
     };
     validators::set(answer.headers_mut(), &response);
     if let (Some(about), true) = (&response.about, response.status == Status::Created) {
-        let location = format!("{}/{}", call.edge.app.fhir_base(), about.versioned());
+        let location = format!("{}/{}", call.app.fhir_base(), about.versioned());
         if let Ok(location) = HeaderValue::from_str(&location) {
             answer.headers_mut().insert(LOCATION, location);
         }
@@ -72,10 +92,28 @@ pub(crate) fn render(call: &Call, asked: &Asked, response: Response) -> Result<H
     Ok(answer)
 }
 
-/// A resource, or what stands for one.
-pub(crate) fn text(status: StatusCode, format: &Format, text: String) -> HttpResponse {
-    let text = if format.is_pretty { pretty(&text) } else { text };
+/// A resource, or what stands for one, in the format that was asked for.
+///
+/// # Errors
+/// It holds what that format cannot (406).
+pub(crate) fn text(
+    status: StatusCode,
+    format: &Format,
+    types: &Types,
+    text: String,
+) -> Result<HttpResponse, Refusal> {
+    let text = match format.syntax {
+        Syntax::Json if format.is_pretty => pretty(&text),
+        Syntax::Json => text,
+        Syntax::Xml => in_xml(types, text)?,
+    };
     let mut answer = HttpResponse::with_body(status, text).map_into_boxed_body();
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type));
-    answer
+    Ok(answer)
+}
+
+fn in_xml(types: &Types, text: String) -> Result<String, Refusal> {
+    let limits = Limits { size_bytes: text.len(), ..Limits::ACCEPTED };
+    let json = Json::parse(text, &limits).map_err(Outcome::from)?;
+    xml::from_json(types, &json).map_err(|outcome| Refusal::new(StatusCode::NOT_ACCEPTABLE, outcome))
 }

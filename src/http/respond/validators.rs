@@ -7,10 +7,11 @@ use crate::http::edge::Call;
 use crate::http::extract::conditions;
 use crate::interaction::response::Response;
 use actix_web::HttpResponse;
-use actix_web::http::header::{ETAG, HeaderMap, HeaderValue, LAST_MODIFIED};
+use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED, VARY};
 use actix_web::http::{Method, StatusCode};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::{DateTimeParser, DateTimePrinter};
+use sha2::{Digest as _, Sha256};
 
 /// Says which version the answer is about.
 pub(crate) fn set(headers: &mut HeaderMap, response: &Response) {
@@ -23,6 +24,21 @@ pub(crate) fn set(headers: &mut HeaderMap, response: &Response) {
     if let Some(date) = date.and_then(|it| HeaderValue::from_str(&it).ok()) {
         headers.insert(LAST_MODIFIED, date);
     }
+}
+
+/// A tag for what has no version: it changes with the text.
+pub(crate) fn tag_of(text: &str) -> String {
+    let hash = Sha256::digest(text);
+    hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Says which state of something public the answer is about: it may be kept, and asked for again.
+pub(crate) fn set_public(headers: &mut HeaderMap, tag: &str) {
+    if let Ok(tag) = HeaderValue::from_str(&format!("W/\"{tag}\"")) {
+        headers.insert(ETAG, tag);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, no-cache"));
+    headers.append(VARY, HeaderValue::from_static("Accept"));
 }
 
 /// 304, where the client reads what it has already.

@@ -8,6 +8,7 @@ use crate::fhir::bundle::Method;
 use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::outcome::Outcome;
 use crate::fhir::reference::Reference;
+use crate::fhir::resource::Resource;
 use crate::interaction::bundle::entry;
 use crate::interaction::conditional::{self, Criteria, Found};
 use crate::interaction::context::Context;
@@ -166,18 +167,28 @@ impl Links {
     }
 }
 
-/// The resource that a conditional reference singles out: `Type/id`.
+/// The resource that a conditional reference singles out: `Type/id`. Where none is stored, it may be one that the
+/// same bundle writes.
 pub(super) async fn reference(
     ctx: &Context,
-    permits: &mut Permits,
-    unit: &mut Unit,
+    (permits, unit): (&mut Permits, &mut Unit),
     reference: &str,
+    written: &[(&Instance, &Resource)],
 ) -> Result<String, Outcome> {
     let (resource_type, criteria) = reference_criteria(ctx, reference)?;
     let search = permits.get(ctx, Permission::Search, resource_type)?;
     match conditional::find_one(ctx, unit, &search, &criteria).await? {
         Found::One(existing) => Ok(format!("{resource_type}/{}", existing.id)),
-        Found::None => Err(Outcome::precondition_failed("a conditional reference matches no resource")),
+        Found::None => {
+            let mut met = written.iter().filter(|(_, resource)| criteria.are_met_by(ctx, resource));
+            match (met.next(), met.next()) {
+                (Some((of, _)), None) => Ok(format!("{}/{}", of.resource_type, of.id)),
+                (Some(_), Some(_)) => {
+                    Err(Outcome::precondition_failed("a conditional reference matches several resources"))
+                }
+                (None, _) => Err(Outcome::precondition_failed("a conditional reference matches no resource")),
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::fhir::json::{Json, Limits, Node, Splices, quote};
 use crate::fhir::outcome::Outcome;
+use crate::fhir::reference::Reference;
 use crate::fhir::resource::Resource;
 use crate::fhir::types::{TypeId, TypeKind, Types};
 
@@ -39,8 +40,7 @@ pub(super) fn conditional_references(types: &Types, resource: &Resource) -> Vec<
     if let Some(type_id) = types.id(resource.resource_type().name()) {
         walk(types, resource.root(), type_id, &mut |node, kind| {
             if let (Kind::Reference, Some(text)) = (kind, node.as_str())
-                && text.contains('?')
-                && !text.contains("://")
+                && matches!(Reference::parse(&text), Some(Reference::Conditional { .. }))
             {
                 found.push(text.into_owned());
             }
@@ -123,11 +123,11 @@ mod tests {
             r#"{"resourceType":"Observation","text":{"status":"generated","div":"<div><a href=\"urn:uuid:1\">x</a></div>"},"#,
             r#""subject":{"reference":"urn:uuid:1","display":"urn:uuid:1"},"valueQuantity":{"value":1.00},"#,
             r#""extension":[{"url":"http://e","valueUri":"urn:uuid:1"},{"url":"http://e","valueString":"urn:uuid:1"}],"#,
-            r#""performer":[{"reference":"Practitioner?identifier=x|y"},{"reference":"Patient/2"}]}"#
+            r#""performer":[{"reference":"Practitioner?identifier=http://x|y"},{"reference":"Patient/2"},{"reference":"http://h/x?y=z"}]}"#
         );
         let resource = Resource::parse(text, &Limits::default()).unwrap();
         let found = conditional_references(&definitions.types, &resource);
-        assert_eq!(found, ["Practitioner?identifier=x|y"]);
+        assert_eq!(found, ["Practitioner?identifier=http://x|y"]);
         let resolve = |it: &str| (it == "urn:uuid:1").then(|| "Patient/1".to_owned());
         let rewritten = rewrite(&definitions.types, resource, &resolve).unwrap();
         let expected = text

@@ -78,6 +78,18 @@ struct Planned {
     resolved: Resolved,
 }
 
+impl Planned {
+    /// What is written as it was sent, and where.
+    fn written(&self) -> Option<(&Instance, &Resource)> {
+        match (&self.resolved, &self.asked.resource) {
+            (Resolved::Write(of), Some(resource)) if self.asked.method != Method::Patch => {
+                Some((of, resource))
+            }
+            _ => None,
+        }
+    }
+}
+
 async fn once(ctx: &Context, bundle: &Resource) -> Result<Vec<Entry>, Failure> {
     let (asked, criteria) = read_all(ctx, bundle)?;
     let mut permits = Permits::default();
@@ -108,9 +120,10 @@ async fn once(ctx: &Context, bundle: &Resource) -> Result<Vec<Entry>, Failure> {
         }
         planned.push(Planned { asked, resolved });
     }
+    let written: Vec<_> = planned.iter().filter_map(Planned::written).collect();
     for (place, reference) in references {
         if let Some(unit) = unit.as_mut() {
-            let found = resolve::reference(ctx, &mut permits, unit, &reference).await;
+            let found = resolve::reference(ctx, (&mut permits, unit), &reference, &written).await;
             links.add_conditional(reference, found.map_err(|outcome| located(outcome, place))?);
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! <https://hl7.org/fhir/R4/operations.html>
 
+mod convert;
 mod diff;
 mod docref;
 mod everything;
@@ -31,6 +32,7 @@ pub(super) const OPERATIONS: &[Mounted] = &[
     Mounted { name: "meta-add", types: &[], levels: (false, false, true) },
     Mounted { name: "meta-delete", types: &[], levels: (false, false, true) },
     Mounted { name: "diff", types: &[], levels: (false, false, true) },
+    Mounted { name: "convert", types: &[], levels: (true, false, false) },
     Mounted { name: "lastn", types: &["Observation"], levels: (false, true, false) },
     Mounted { name: "docref", types: &["DocumentReference"], levels: (false, true, false) },
     Mounted { name: "everything", types: &["Patient", "Encounter"], levels: (false, true, true) },
@@ -41,6 +43,7 @@ pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Out
         return Err(Outcome::not_supported("there is no such operation here"));
     }
     match operation.name.as_str() {
+        "convert" => convert::run(ctx, operation),
         "validate" => validate::run(ctx, operation).await,
         "meta" => meta::read(ctx, &operation).await,
         "meta-add" => meta::change(ctx, &operation, meta::Change::Add).await,

@@ -47,6 +47,60 @@ async fn references_are_rewritten_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_conditional_reference_finds_what_is_stored_then_what_is_sent() {
+    let server = TestServer::start().await;
+    let system = server.system();
+    let with = |value: &str| {
+        let mut it = patient("Adler");
+        it["identifier"] = json!([{"system": "http://x.example", "value": value}]);
+        it
+    };
+    let about = |value: &str| {
+        let mut it = heart_rate("x", "60", "2024-01-01");
+        it["subject"] = json!({"reference": format!("Patient?identifier=http://x.example|{value}")});
+        it
+    };
+    let subject = |answer: &Value, place: usize| {
+        let location = answer["entry"][place]["response"]["location"].as_str().unwrap().to_owned();
+        location.split("/_history").next().unwrap().rsplit_once("Observation/").unwrap().1.to_owned()
+    };
+    let sent =
+        bundle(&[entry(TWO, "POST", "Observation", about("1")), entry(ONE, "POST", "Patient", with("1"))]);
+    let answer = system.post("", &sent).await.assert_status(200).json();
+    let location = answer["entry"][1]["response"]["location"].as_str().unwrap();
+    let id = location.split("Patient/").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let stored = system.get(&format!("Observation/{}", subject(&answer, 0))).await.assert_status(200).json();
+    assert_eq!(stored["subject"]["reference"], format!("Patient/{id}"));
+    // Now that one is stored, it is the one that is meant.
+    let sent = bundle(&[
+        entry(TWO, "POST", "Observation", about("1")),
+        entry(ONE, "POST", "Patient", with("2")),
+        entry("urn:uuid:0b1a2f0e-0000-4000-8000-000000000003", "PUT", "Patient/three", {
+            let mut it = with("3");
+            it["id"] = json!("three");
+            it
+        }),
+        entry("urn:uuid:0b1a2f0e-0000-4000-8000-000000000004", "POST", "Observation", about("3")),
+    ]);
+    let answer = system.post("", &sent).await.assert_status(200).json();
+    for (place, expected) in [(0, format!("Patient/{id}")), (3, "Patient/three".to_owned())] {
+        let path = format!("Observation/{}", subject(&answer, place));
+        assert_eq!(system.get(&path).await.json()["subject"]["reference"], expected);
+    }
+    // None, or several: nothing is done.
+    let none =
+        bundle(&[entry(TWO, "POST", "Observation", about("9")), entry(ONE, "POST", "Patient", with("8"))]);
+    system.post("", &none).await.assert_status(412);
+    let several = bundle(&[
+        entry(TWO, "POST", "Observation", about("9")),
+        entry(ONE, "POST", "Patient", with("9")),
+        entry("urn:uuid:0b1a2f0e-0000-4000-8000-000000000005", "POST", "Patient", with("9")),
+    ]);
+    system.post("", &several).await.assert_status(412);
+    assert_eq!(system.get("Patient?_summary=count").await.json()["total"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_bad_entry_leaves_nothing_behind() {
     let server = TestServer::start().await;
     let system = server.system();

@@ -5,5 +5,8 @@ mod exchange;
 mod limits;
 mod malformed;
 mod rest;
+mod tenants;
 mod tls;
+mod trail;
 mod unauthorized;
+mod xml;
