@@ -7,7 +7,10 @@
 //! certificate, all under one folder. *Serving* (`vesta serve`, or `vesta` alone with
 //! `VESTA_DATABASE_URL` set) is told about each, and invents none.
 
+pub mod forwarding;
+
 use clap::{Args, ValueEnum};
+use forwarding::Forwarding;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -37,6 +40,9 @@ pub struct Config {
     /// What one request, or one client, may take.
     #[command(flatten)]
     pub limits: Limits,
+    /// Where the trail goes besides the database.
+    #[command(flatten)]
+    pub forwarding: Forwarding,
     /// What is logged.
     #[command(flatten)]
     pub log: Log,
@@ -441,6 +447,7 @@ impl Config {
             complaints
                 .push(format!("VESTA_TOKEN_LIFETIME_SECONDS must be from 1 to {MAX_TOKEN_LIFETIME_SECONDS}"));
         }
+        complaints.extend(self.forwarding.complaints());
         if self.database.connections < 2 {
             complaints.push("VESTA_DATABASE_CONNECTIONS must be at least 2".to_owned());
         }

@@ -11,7 +11,7 @@ use crate::fhir::date_time::instant;
 use crate::fhir::id::ResourceId;
 use crate::fhir::reference::Reference;
 use crate::store::audit_events::AuditEvent;
-use crate::store::audit_log::AuditRow;
+use crate::store::audit_log::{AuditRow, Entity};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -224,9 +224,15 @@ fn entities(kind: Option<Kind>, row: &AuditRow, patients: &[ResourceId]) -> Vec<
         }
         let name = entity.resource_type.name();
         let of_type = if has_one_object { (ENTITY_TYPE, "2") } else { (RESOURCE_TYPES, name) };
-        entities.push(json!({
+        let mut touched = json!({
             "what": { "reference": reference }, "type": coding(of_type), "role": coding((OBJECT_ROLE, "4")),
-        }));
+        });
+        if let Some(before) = before(kind, entity)
+            && let Some(touched) = touched.as_object_mut()
+        {
+            touched.insert("detail".to_owned(), json!([{ "type": "before", "valueString": before }]));
+        }
+        entities.push(touched);
     }
     for patient in patients {
         entities.push(json!({
@@ -243,6 +249,13 @@ fn entities(kind: Option<Kind>, row: &AuditRow, patients: &[ResourceId]) -> Vec<
         }));
     }
     entities
+}
+
+/// The version that a change took the place of: versions are counted without a gap.
+fn before(kind: Option<Kind>, entity: &Entity) -> Option<String> {
+    let is_change = matches!(kind, Some(Kind::Update | Kind::Patch | Kind::Delete));
+    let before = entity.version.filter(|it| is_change && *it > 1)? - 1;
+    Some(format!("{}/{}/_history/{before}", entity.resource_type, entity.id))
 }
 
 fn purpose_of_use(code: &str) -> Value {

@@ -5,6 +5,7 @@
 
 use crate::crypto::sign::{CheckpointKey, CheckpointPublicKey};
 use crate::fhir::id::TenantId;
+use crate::store::audit_archive::Archive;
 use crate::store::audit_chain::{Checkpoint, Head};
 
 /// Signs the state of a chain.
@@ -24,6 +25,34 @@ pub fn is_genuine(keys: &[CheckpointPublicKey], tenant: TenantId, checkpoint: &C
     let message = message(tenant, checkpoint.head, checkpoint.signed);
     let mut named = keys.iter().filter(|key| key.id() == checkpoint.key_id);
     named.any(|key| key.verify(&message, &checkpoint.signature).is_ok())
+}
+
+/// Signs what was archived.
+#[must_use]
+pub fn sign_archive(key: &CheckpointKey, tenant: TenantId, archive: &Archive) -> Archive {
+    let signature = key.sign(&archive_message(tenant, archive)).to_vec();
+    Archive { key_id: key.public().id().to_owned(), signature, ..archive.clone() }
+}
+
+/// Whether one of the keys signed that this was archived.
+#[must_use]
+pub fn is_genuine_archive(keys: &[CheckpointPublicKey], tenant: TenantId, archive: &Archive) -> bool {
+    let message = archive_message(tenant, archive);
+    let mut named = keys.iter().filter(|key| key.id() == archive.key_id);
+    named.any(|key| key.verify(&message, &archive.signature).is_ok())
+}
+
+fn archive_message(tenant: TenantId, archive: &Archive) -> Vec<u8> {
+    let Archive { month, low, high, first, last, before, head, archived, .. } = archive;
+    let mut message = b"vesta audit archive 1\0".to_vec();
+    message.extend_from_slice(&tenant.0.to_be_bytes());
+    for number in [low, high, first, last, archived] {
+        message.extend_from_slice(&number.to_be_bytes());
+    }
+    message.extend_from_slice(before);
+    message.extend_from_slice(head);
+    message.extend_from_slice(month.as_bytes());
+    message
 }
 
 /// What is signed. The first words keep a signature from meaning anything else.

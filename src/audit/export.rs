@@ -4,22 +4,30 @@
 //!   in microseconds since 1970;
 //! * then every event in the order of the chain, `{"place":1,"id":…,"hash":"…","row":"…"}`: `row` is base64 of
 //!   the bytes that are hashed (what is sealed in them stays sealed), `hash` is hexadecimal;
+//! * then what stands in the trail but in no link, `{"inserted":id}`;
 //! * then the checkpoints, `{"count":…,"head":"…","signed":…,"key":"…","signature":"…"}`;
+//! * then the months that are in archives of their own, `{"month":"2020_01",…}`;
 //! * last `{"events":…,"checkpoints":…}`: a file without this line was cut off.
+//!
+//! The file of an archived month is the same, for a part of the chain: the statement about the month stands in its
+//! first line, as `archive`.
 //!
 //! Anybody can check it with SHA-256 and Ed25519: the hash of an event is that over the byte 1, the 32 bytes of
 //! the hash before (zeros at first) and the row.
 
-use crate::audit::checkpoint::hex;
+use crate::audit::checkpoint::{hex, is_genuine_archive};
+use crate::audit::live;
 use crate::audit::verify::{Check, Fault, Report};
 use crate::crypto::sign::CheckpointPublicKey;
 use crate::fhir::id::TenantId;
 use crate::store::Store;
+use crate::store::audit_archive::Archive;
 use crate::store::audit_chain::{ChainedEvent, Checkpoint, Hash, Head, Link};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Read as _, Write};
+use std::ops::RangeInclusive;
 
 /// A line may be as long: an event names every resource that a page returned.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
@@ -32,6 +40,29 @@ struct Opening {
     version: u8,
     tenant: i32,
     exported: i64,
+    /// The file is the archive of a month.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    archive: Option<Archived>,
+}
+
+/// What was archived, signed.
+#[derive(Serialize, Deserialize)]
+struct Archived {
+    month: String,
+    low: i64,
+    high: i64,
+    first: i64,
+    last: i64,
+    before: String,
+    head: String,
+    archived: i64,
+    key: String,
+    signature: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Inserted {
+    inserted: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -56,6 +87,9 @@ struct Signed {
 struct Closing {
     events: i64,
     checkpoints: usize,
+    /// How many events waited for the chain.
+    #[serde(default)]
+    waiting: i64,
 }
 
 /// Writes the trail of a tenant as far as it is chained, and says how many events that were.
@@ -64,29 +98,85 @@ struct Closing {
 /// The database fails, or the file cannot be written.
 pub async fn export(store: &Store, tenant: TenantId, now: i64, out: &mut impl Write) -> io::Result<i64> {
     let checkpoints = store.checkpoints(tenant).await.map_err(io::Error::other)?;
-    write(out, &Opening { version: 1, tenant: tenant.0, exported: now })?;
-    let mut events = 0;
-    let mut after = i64::MIN;
-    loop {
-        let links = store.chain_links(tenant, after).await.map_err(io::Error::other)?;
-        let Some(last) = links.last() else { break };
-        after = last.first;
-        for link in &links {
-            for (place, event) in (link.first..).zip(&link.events) {
-                let row = event.canonical.as_ref().map(|row| STANDARD.encode(row));
-                write(out, &Event { place, id: event.id, hash: hex(&event.hash), row })?;
-                events += 1;
+    let archives = store.audit_archives(tenant).await.map_err(io::Error::other)?;
+    write(out, &Opening { version: 1, tenant: tenant.0, exported: now, archive: None })?;
+    // What is in no link is found by the check; what else is wrong, whoever checks the file finds.
+    let mut check = Check::new(tenant, &[], Vec::new());
+    let mut written = Ok(0);
+    let walked = live::walk(store, tenant, &mut check, |link| {
+        if let Ok(events) = &mut written {
+            match write_events(out, link, 1..=i64::MAX) {
+                Ok(more) => *events += more,
+                Err(error) => written = Err(error),
             }
         }
+    });
+    walked.await.map_err(io::Error::other)?;
+    let events = written?;
+    for id in &check.report().inserted {
+        write(out, &Inserted { inserted: *id })?;
     }
-    for Checkpoint { head, signed, key_id, signature } in &checkpoints {
-        let signature = hex(signature);
-        let head_hash = hex(&head.hash);
-        let count = head.count;
-        write(out, &Signed { count, head: head_hash, signed: *signed, key: key_id.clone(), signature })?;
+    for checkpoint in &checkpoints {
+        write(out, &Signed::of(checkpoint))?;
     }
-    write(out, &Closing { events, checkpoints: checkpoints.len() })?;
+    for archive in &archives {
+        write(out, &Archived::of(archive))?;
+    }
+    let waiting = check.report().waiting;
+    write(out, &Closing { events, checkpoints: checkpoints.len(), waiting })?;
     out.flush()?;
+    Ok(events)
+}
+
+/// Writes the part of the chain that an archive is about, with the checkpoints that cover it.
+///
+/// # Errors
+/// The database fails, or the file cannot be written.
+pub async fn write_archive(
+    store: &Store,
+    tenant: TenantId,
+    archive: &Archive,
+    out: &mut impl Write,
+) -> io::Result<i64> {
+    let (first, last) = (archive.first, archive.last);
+    let mut checkpoints = store.checkpoints(tenant).await.map_err(io::Error::other)?;
+    checkpoints.retain(|it| (first..=last).contains(&it.head.count));
+    let (exported, statement) = (archive.archived, Some(Archived::of(archive)));
+    write(out, &Opening { version: 1, tenant: tenant.0, exported, archive: statement })?;
+    let mut events = 0;
+    let mut after = store.link_before(tenant, first).await.map_err(io::Error::other)?;
+    'all: loop {
+        let links = store.chain_links(tenant, after).await.map_err(io::Error::other)?;
+        let Some(end) = links.last() else { break };
+        after = end.first;
+        for link in &links {
+            if link.first > last {
+                break 'all;
+            }
+            events += write_events(out, link, first..=last)?;
+        }
+    }
+    for checkpoint in &checkpoints {
+        write(out, &Signed::of(checkpoint))?;
+    }
+    write(out, &Closing { events, checkpoints: checkpoints.len(), waiting: 0 })?;
+    out.flush()?;
+    Ok(events)
+}
+
+/// A checkpoint as a line: what `vesta audit verify --witness` reads.
+#[must_use]
+pub fn checkpoint_line(checkpoint: &Checkpoint) -> String {
+    serde_json::to_string(&Signed::of(checkpoint)).unwrap_or_default()
+}
+
+fn write_events(out: &mut impl Write, link: &Link, places: RangeInclusive<i64>) -> io::Result<i64> {
+    let mut events = 0;
+    for (place, event) in (link.first..).zip(&link.events).filter(|(place, _)| places.contains(place)) {
+        let row = event.canonical.as_ref().map(|row| STANDARD.encode(row));
+        write(out, &Event { place, id: event.id, hash: hex(&event.hash), row })?;
+        events += 1;
+    }
     Ok(events)
 }
 
@@ -102,7 +192,7 @@ pub fn verify<R: BufRead>(
 ) -> io::Result<Report> {
     let mut lines = Lines::new(open()?);
     let opening = lines.next_as::<Opening>()?.filter(|it| it.version == 1);
-    let mut checkpoints = checkpoints(open()?)?;
+    let Signs { mut checkpoints, archives } = signs(open()?)?;
     checkpoints.extend(witnesses);
     let tenant = TenantId(opening.as_ref().map_or(0, |it| it.tenant));
     let mut check = Check::new(tenant, keys, checkpoints);
@@ -110,9 +200,18 @@ pub fn verify<R: BufRead>(
         check.find(Fault::Unreadable { line: 1 });
         return Ok(check.end(i64::MIN));
     };
-    let mut link = Link { first: 1, events: Vec::new() };
-    let mut counted = Closing { events: 0, checkpoints: 0 };
+    check.archives(tenant, keys, &archives);
+    let archive = opening.archive.map(Archive::from);
+    if let Some(archive) = &archive {
+        if !is_genuine_archive(keys, tenant, archive) {
+            check.find(Fault::ForgedArchive { month: archive.month.clone() });
+        }
+        check.begin(archive);
+    }
+    let mut link = Link { first: archive.as_ref().map_or(1, |it| it.first), events: Vec::new() };
+    let mut counted = Closing { events: 0, checkpoints: 0, waiting: 0 };
     let mut is_closed = false;
+    let mut strangers = Vec::new();
     while let Some(text) = lines.next()? {
         if let Some((place, event)) = serde_json::from_str::<Event>(text).ok().and_then(chained) {
             counted.events += 1;
@@ -123,15 +222,28 @@ pub fn verify<R: BufRead>(
             link.events.push(event);
         } else if serde_json::from_str::<Signed>(text).is_ok() {
             counted.checkpoints += 1;
+        } else if let Ok(Inserted { inserted }) = serde_json::from_str(text) {
+            strangers.push(inserted);
+        } else if serde_json::from_str::<Archived>(text).is_ok() {
+            // Read before the events.
         } else if let Ok(closing) = serde_json::from_str::<Closing>(text) {
             is_closed = closing.events == counted.events && closing.checkpoints == counted.checkpoints;
+            check.wait(closing.waiting);
         } else {
             check.find(Fault::Unreadable { line: lines.number });
         }
     }
     give(&mut check, &mut link, 0);
+    strangers.into_iter().for_each(|id| check.insert(id));
     if !is_closed {
         check.find(Fault::Unreadable { line: lines.number + 1 });
+    }
+    if let Some(archive) = archive {
+        let expected = Head { count: archive.last, hash: archive.head };
+        let found = check.report().head;
+        if found != expected {
+            check.find(Fault::Incomplete { expected: expected.count, found: found.count });
+        }
     }
     Ok(check.end(opening.exported))
 }
@@ -141,23 +253,94 @@ pub fn verify<R: BufRead>(
 /// # Errors
 /// The file cannot be read.
 pub fn checkpoints(file: impl BufRead) -> io::Result<Vec<Checkpoint>> {
+    Ok(signs(file)?.checkpoints)
+}
+
+/// What is signed in a file.
+#[derive(Default)]
+struct Signs {
+    checkpoints: Vec<Checkpoint>,
+    archives: Vec<Archive>,
+}
+
+fn signs(file: impl BufRead) -> io::Result<Signs> {
     let mut lines = Lines::new(file);
-    let mut found = Vec::new();
+    let mut found = Signs::default();
     while let Some(text) = lines.next()? {
         // A line of an event is longer than any checkpoint.
-        if text.len() < 1000
-            && let Ok(signed) = serde_json::from_str::<Signed>(text)
-        {
-            let hash = unhex(&signed.head).and_then(|it| it.try_into().ok()).unwrap_or_default();
-            found.push(Checkpoint {
-                head: Head { count: signed.count, hash },
-                signed: signed.signed,
-                key_id: signed.key,
-                signature: unhex(&signed.signature).unwrap_or_default(),
-            });
+        if text.len() >= 1000 {
+            continue;
+        }
+        if let Ok(signed) = serde_json::from_str::<Signed>(text) {
+            found.checkpoints.push(signed.into());
+        } else if let Ok(archived) = serde_json::from_str::<Archived>(text) {
+            found.archives.push(archived.into());
         }
     }
     Ok(found)
+}
+
+impl Signed {
+    fn of(checkpoint: &Checkpoint) -> Signed {
+        let Checkpoint { head, signed, key_id, signature } = checkpoint;
+        Signed {
+            count: head.count,
+            head: hex(&head.hash),
+            signed: *signed,
+            key: key_id.clone(),
+            signature: hex(signature),
+        }
+    }
+}
+
+impl From<Signed> for Checkpoint {
+    fn from(signed: Signed) -> Checkpoint {
+        Checkpoint {
+            head: Head { count: signed.count, hash: hash_of(&signed.head) },
+            signed: signed.signed,
+            key_id: signed.key,
+            signature: unhex(&signed.signature).unwrap_or_default(),
+        }
+    }
+}
+
+impl Archived {
+    fn of(archive: &Archive) -> Archived {
+        let Archive { month, low, high, first, last, before, head, archived, key_id, signature } = archive;
+        Archived {
+            month: month.clone(),
+            low: *low,
+            high: *high,
+            first: *first,
+            last: *last,
+            before: hex(before),
+            head: hex(head),
+            archived: *archived,
+            key: key_id.clone(),
+            signature: hex(signature),
+        }
+    }
+}
+
+impl From<Archived> for Archive {
+    fn from(it: Archived) -> Archive {
+        Archive {
+            month: it.month,
+            low: it.low,
+            high: it.high,
+            first: it.first,
+            last: it.last,
+            before: hash_of(&it.before),
+            head: hash_of(&it.head),
+            archived: it.archived,
+            key_id: it.key,
+            signature: unhex(&it.signature).unwrap_or_default(),
+        }
+    }
+}
+
+fn hash_of(text: &str) -> Hash {
+    unhex(text).and_then(|it| it.try_into().ok()).unwrap_or_default()
 }
 
 /// Has what was gathered checked, and begins anew at a place.

@@ -4,7 +4,7 @@ use crate::audit::verify::{Check, Report};
 use crate::crypto::sign::CheckpointPublicKey;
 use crate::fhir::id::TenantId;
 use crate::store::Store;
-use crate::store::audit_chain::Checkpoint;
+use crate::store::audit_chain::{Checkpoint, Link};
 use crate::store::error::StoreError;
 
 /// As many ids are compared at a time.
@@ -26,6 +26,18 @@ pub async fn verify(
     let mut checkpoints = store.checkpoints(tenant).await?;
     checkpoints.extend(witnesses);
     let mut check = Check::new(tenant, keys, checkpoints);
+    check.archives(tenant, keys, &store.audit_archives(tenant).await?);
+    walk(store, tenant, &mut check, |_| {}).await?;
+    Ok(check.end(now))
+}
+
+/// Reads the whole trail and has it checked; `see` is shown every link.
+pub(super) async fn walk(
+    store: &Store,
+    tenant: TenantId,
+    check: &mut Check,
+    mut see: impl FnMut(&Link),
+) -> Result<(), StoreError> {
     let mut links = store.chain_links(tenant, i64::MIN).await?;
     while let Some(last) = links.last() {
         // The next stretch is read while this one is hashed.
@@ -33,22 +45,22 @@ pub async fn verify(
         let next = tokio::spawn(async move { reader.chain_links(tenant, after).await });
         for link in &links {
             check.link(link);
+            see(link);
         }
         if let Some((above, to)) = check.comparable() {
-            compare(store, tenant, &mut check, above, to).await?;
+            compare(store, tenant, check, above, to).await?;
         }
         links = next.await.unwrap_or_else(|_| Err(StoreError::broken("a read of the trail ended early")))?;
     }
     let (above, to) = check.rest();
-    compare(store, tenant, &mut check, above, to).await?;
+    compare(store, tenant, check, above, to).await?;
     let mut above = to;
     loop {
         let ids = store.audit_ids(tenant, above, i64::MAX, TOGETHER).await?;
-        let Some(last) = ids.last() else { break };
+        let Some(last) = ids.last() else { return Ok(()) };
         above = *last;
         check.compare_young(ids);
     }
-    Ok(check.end(now))
 }
 
 /// Compares the ids above one and up to another, some at a time.

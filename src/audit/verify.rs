@@ -12,15 +12,18 @@
 //! * An event that was never written, or was forged before it was chained.
 
 use crate::audit::chain::hash;
-use crate::audit::checkpoint::is_genuine;
+use crate::audit::checkpoint::{self, is_genuine};
 use crate::crypto::sign::CheckpointPublicKey;
 use crate::fhir::id::TenantId;
+use crate::store::audit_archive::Archive;
 use crate::store::audit_chain::{Checkpoint, Head, LOOK_BACK, Link};
 use std::collections::BTreeSet;
 use std::fmt;
 
 /// The report names as many faults, and counts the others.
 const NAMED: usize = 20;
+/// As many ids of inserted events are kept.
+const INSERTED: usize = 10_000;
 /// A head that is unsigned longer than that, in microseconds, is a fault: a server signs every minute.
 const SIGNED_WITHIN: i64 = 10 * 60 * 1_000_000;
 /// How far ids look back: milliseconds above 22 bits.
@@ -84,6 +87,18 @@ pub enum Fault {
         /// How many events are not signed.
         count: i64,
     },
+    /// A month is said to be archived, and none of the keys signed that.
+    ForgedArchive {
+        /// The month.
+        month: String,
+    },
+    /// The file does not hold what was archived.
+    Incomplete {
+        /// The place where it should have ended.
+        expected: i64,
+        /// The place where it ends.
+        found: i64,
+    },
     /// The file ends before its end, or a line cannot be read.
     Unreadable {
         /// The number of the line.
@@ -102,6 +117,10 @@ pub struct Report {
     pub signed: i64,
     /// How many events are younger than the chain: nothing can be said about them yet.
     pub waiting: i64,
+    /// How many events are in archives, and not here.
+    pub archived: i64,
+    /// The ids of events that are in no link: the first ten thousand.
+    pub inserted: Vec<i64>,
     /// The first faults, in the order found.
     pub faults: Vec<Fault>,
     /// How many faults there are.
@@ -121,6 +140,8 @@ pub struct Check {
     youngest: i64,
     /// Every id up to this one has been compared.
     compared: i64,
+    /// Events with a lesser id were archived.
+    archived_below: i64,
 }
 
 impl Check {
@@ -134,6 +155,7 @@ impl Check {
             open: BTreeSet::new(),
             youngest: 0,
             compared: 0,
+            archived_below: i64::MIN,
         };
         let (mut genuine, forged): (Vec<_>, Vec<_>) =
             checkpoints.into_iter().partition(|it| is_genuine(keys, tenant, it));
@@ -143,6 +165,32 @@ impl Check {
         }
         check.checkpoints = genuine.into_iter().peekable();
         check
+    }
+
+    /// These months were archived: their events need not be here. What nobody signed is told, and counts for nothing.
+    pub fn archives(&mut self, tenant: TenantId, keys: &[CheckpointPublicKey], archives: &[Archive]) {
+        for archive in archives {
+            if checkpoint::is_genuine_archive(keys, tenant, archive) {
+                self.archived_below = self.archived_below.max(archive.high);
+            } else {
+                self.find(Fault::ForgedArchive { month: archive.month.clone() });
+            }
+        }
+    }
+
+    /// The chain is looked at from the middle on: it begins where that archive does.
+    pub fn begin(&mut self, archive: &Archive) {
+        let place = archive.first - 1;
+        self.before = archive.before;
+        self.report.head = Head { count: place, hash: archive.before };
+        self.report.signed = place;
+        // What came late, of a month before, is in that one's archive.
+        self.archived_below = archive.low;
+        while let Some(checkpoint) = self.checkpoints.next_if(|it| it.head.count <= place) {
+            if checkpoint.head.count == place && checkpoint.head.hash != archive.before {
+                self.find(Fault::Rewritten { count: place });
+            }
+        }
     }
 
     /// The next link.
@@ -156,6 +204,7 @@ impl Check {
         for (place, event) in (link.first..).zip(&link.events) {
             let id = event.id;
             match &event.canonical {
+                None if id < self.archived_below => self.report.archived += 1,
                 None => self.find(Fault::Missing { place, id }),
                 Some(canonical) if hash(&self.before, canonical) != event.hash => {
                     self.find(Fault::Altered { place, id });
@@ -190,11 +239,30 @@ impl Check {
     pub fn compare(&mut self, ids: impl IntoIterator<Item = i64>, to: i64) {
         for id in ids {
             if !self.open.remove(&id) {
-                self.find(Fault::Inserted { id });
+                self.insert(id);
             }
         }
         // What is left up to there is missing, and has been named.
         self.forget(to);
+    }
+
+    /// An event that is in no link.
+    pub fn insert(&mut self, id: i64) {
+        if self.report.inserted.len() < INSERTED {
+            self.report.inserted.push(id);
+        }
+        self.find(Fault::Inserted { id });
+    }
+
+    /// Events that wait for the chain, as somebody else counted them.
+    pub fn wait(&mut self, count: i64) {
+        self.report.waiting += count;
+    }
+
+    /// What was found so far.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
     }
 
     /// Ids up to `to` need not be compared: there is nothing to compare with.
@@ -282,6 +350,12 @@ impl fmt::Display for Fault {
             }
             Fault::Unsigned { count } => {
                 write!(f, "the last {count} events were never signed: checkpoints are missing")
+            }
+            Fault::ForgedArchive { month } => {
+                write!(f, "the month {month} is said to be archived, and no known key signed that")
+            }
+            Fault::Incomplete { expected, found } => {
+                write!(f, "the archive should end at place {expected} with another hash, and ends at {found}")
             }
             Fault::Unreadable { line } => write!(f, "line {line} cannot be read, or the file ends too early"),
         }

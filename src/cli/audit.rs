@@ -4,6 +4,7 @@
 //! What is wrong ends with a failure, so that a script notices.
 
 use crate::app::database_settings;
+use crate::audit::archive::Archiving;
 use crate::audit::verify::Report;
 use crate::audit::{checkpoint, export, live};
 use crate::clock::Clock;
@@ -17,6 +18,7 @@ use crate::store::Store;
 use crate::store::audit_chain::Checkpoint;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
+use secrecy::SecretString;
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
@@ -35,6 +37,16 @@ pub(super) enum Command {
         /// Whose trail
         #[arg(long, default_value_t = 1, value_name = "N")]
         tenant: i32,
+    },
+    /// Writes a month that is more than six years old to files, proves them, and drops it from the database
+    Archive {
+        /// The month, such as 2020-01; the oldest that is there
+        month: String,
+        /// The folder for the files, one for each tenant
+        folder: PathBuf,
+        /// The public keys of the checkpoints, PEM, where the key was changed
+        #[arg(long = "key", value_name = "FILE")]
+        keys: Vec<PathBuf>,
     },
 }
 
@@ -60,6 +72,7 @@ pub(super) async fn run(config: &Config, command: &Command) -> Result<()> {
     match command {
         Command::Verify(arguments) => verify(config, arguments).await,
         Command::Export { file, tenant } => write(config, file, TenantId(*tenant)).await,
+        Command::Archive { month, folder, keys } => archive(config, month, folder, keys).await,
     }
 }
 
@@ -87,6 +100,9 @@ async fn verify(config: &Config, arguments: &Verify) -> Result<()> {
 fn print(report: &Report, took: Duration) {
     let head = report.head;
     println!("events       {} chained, {} waiting for the chain", head.count, report.waiting);
+    if report.archived > 0 {
+        println!("archived     {} events are in archives: verify those too (--file)", report.archived);
+    }
     println!("head         {}", checkpoint::hex(&head.hash));
     println!("checkpoints  {} agree; they cover {} events", report.checkpoints, report.signed);
     println!("took         {:.1} s", took.as_secs_f64());
@@ -115,6 +131,30 @@ async fn write(config: &Config, file: &Path, tenant: TenantId) -> Result<()> {
     Ok(())
 }
 
+async fn archive(config: &Config, month: &str, folder: &Path, keys: &[PathBuf]) -> Result<()> {
+    let store = store(config)?;
+    let mut database = config.database.clone();
+    database.url = database.migration_url.take().or_else(|| owner_of_dev_mode(config));
+    let owner = database_settings(&database)
+        .context("VESTA_DATABASE_MIGRATION_URL is missing: dropping needs the owner")?;
+    let mut keys = if keys.is_empty() { Vec::new() } else { public_keys(config, keys)? };
+    let key = CheckpointKey::from_pem(&own_key(config)?)?;
+    keys.push(key.public().clone());
+    let now = Clock::system().now_microseconds();
+    let archiving = Archiving { store: &store, owner: &owner, key: &key, keys: &keys, folder, now };
+    let files = archiving.run(month).await?;
+    for (file, archive) in &files {
+        println!("{}: places {} to {}, proved", file.display(), archive.first, archive.last);
+    }
+    println!("dropped {month}");
+    Ok(())
+}
+
+fn owner_of_dev_mode(config: &Config) -> Option<SecretString> {
+    let data = config.data_folder().ok().filter(|_| config.database.url.is_none())?;
+    embedded_postgres::running(&data).map(SecretString::from)
+}
+
 fn public_keys(config: &Config, files: &[PathBuf]) -> Result<Vec<CheckpointPublicKey>> {
     let read = |file: &PathBuf| -> Result<CheckpointPublicKey> {
         let text = std::fs::read_to_string(file);
@@ -124,13 +164,17 @@ fn public_keys(config: &Config, files: &[PathBuf]) -> Result<Vec<CheckpointPubli
     if !files.is_empty() {
         return files.iter().map(read).collect();
     }
+    Ok(vec![CheckpointKey::from_pem(&own_key(config)?)?.public().clone()])
+}
+
+/// The key that this server signs with, PEM.
+fn own_key(config: &Config) -> Result<SecretString> {
     let own = match &config.keys.checkpoint_key_file {
         Some(file) => file.clone(),
         None => config.data_folder().map_err(anyhow::Error::msg)?.join(super::dev::CHECKPOINT_KEY),
     };
-    let text = key_file::read(&own)
-        .with_context(|| format!("cannot read the key {}: name the public key with --key", own.display()))?;
-    Ok(vec![CheckpointKey::from_pem(&text)?.public().clone()])
+    key_file::read(&own)
+        .with_context(|| format!("cannot read the key {}: name the public key with --key", own.display()))
 }
 
 fn open(file: &Path) -> Result<BufReader<File>> {

@@ -3,8 +3,8 @@
 use super::ending::{Ending, Event};
 use super::operator;
 use crate::app::App;
-use crate::audit::chain;
 use crate::audit::event::{self, Kind};
+use crate::audit::{chain, forward};
 use crate::clock::Clock;
 use crate::compliance::published;
 use crate::config::Config;
@@ -110,6 +110,10 @@ impl Attending {
         }
         let mut tasks = chain::start(app, &[app.tenant]);
         tasks.extend(jobs::start(app, &[app.tenant]));
+        match forward::start(app, &[app.tenant]) {
+            Ok(forwarders) => tasks.extend(forwarders),
+            Err(reason) => error!(reason, tenant = app.tenant.0, "the trail is not forwarded"),
+        }
         tasks.push(tokio::spawn(sweep(Arc::clone(app))));
         self.locked().push((Arc::clone(app), tasks));
         Ok(())
@@ -154,6 +158,9 @@ async fn sweep(app: Arc<App>) {
     loop {
         if let Err(error) = app.store.sweep_sign_in(app.tenant).await {
             warn!(%error, tenant = app.tenant.0, "what is long over could not be removed");
+        }
+        if let Err(error) = app.store.make_audit_months(app.tenant).await {
+            warn!(%error, "the months of the trail to come could not be made");
         }
         tokio::time::sleep(SWEEP).await;
     }

@@ -1,13 +1,12 @@
 //! What is looked at: each check is a pure judgement over the facts, with its evidence and what to do next.
 
+mod trail;
+
 use crate::audit::event::Kind;
-use crate::audit::health::Health;
 use crate::compliance::facts::{Facts, Found};
 use crate::config::SealingLevel;
 use crate::fhir::date_time::instant;
 use crate::store::inspection::KindFacts;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 const DAY: i64 = 24 * 3600 * 1_000_000;
 const MINUTE: i64 = 60 * 1_000_000;
@@ -165,11 +164,11 @@ impl Check {
                 "every table and month of the trail refuses update, delete and truncate",
                 "restore the triggers, then run vesta audit verify",
             ),
-            Check::TrailChain => trail_chain(facts),
-            Check::TrailSealer => trail_sealer(facts),
-            Check::Witnesses => witnesses(facts),
-            Check::TrailPartitions => trail_partitions(facts),
-            Check::Retention => retention(facts),
+            Check::TrailChain => trail::trail_chain(facts),
+            Check::TrailSealer => trail::trail_sealer(facts),
+            Check::Witnesses => trail::witnesses(facts),
+            Check::TrailPartitions => trail::trail_partitions(facts),
+            Check::Retention => trail::retention(facts),
             Check::SecondFactor => second_factor(facts),
             Check::Tls => tls(facts),
             Check::Certificate => certificate(facts),
@@ -366,105 +365,6 @@ fn keys(facts: &Facts) -> Judgement {
             false => holds(evidence),
         }
     })
-}
-
-fn trail_chain(facts: &Facts) -> Judgement {
-    known(&facts.chain, |report| match report.faults.first() {
-        Some(first) => fails(
-            format!("the trail is not whole: {} faults, the first: {first}", report.fault_count),
-            "keep a copy of the database as it is, compare with checkpoints kept elsewhere (vesta audit verify --witness)",
-        ),
-        None => holds(format!(
-            "the chain is whole up to event {}, {} checkpoints agree and cover {} events; {} wait for the chain",
-            report.head.count, report.checkpoints, report.signed, report.waiting
-        )),
-    })
-}
-
-fn trail_sealer(facts: &Facts) -> Judgement {
-    let next = "look at the log of the servers: one must run, with VESTA_CHECKPOINT_KEY_FILE";
-    match facts.health {
-        Health::Unwritable => {
-            fails("the trail takes no events: nothing that needs a record is released", next)
-        }
-        Health::Tampered => fails("what was signed of the trail is not there any more", next),
-        Health::Unchained => fails("events wait for the sealer", next),
-        Health::Well => known(&facts.checkpoint, |last| match (last, &facts.chain) {
-            (Some(last), Ok(report))
-                if report.head.count > last.head.count && facts.now - last.signed > 10 * MINUTE =>
-            {
-                fails(format!("the head of the chain was last signed {}", instant(last.signed)), next)
-            }
-            (Some(last), _) => holds(format!(
-                "events are chained as they come; {} were signed {} with the key {}",
-                last.head.count,
-                instant(last.signed),
-                last.key_id
-            )),
-            (None, Ok(report)) if report.head.count == 0 => holds("nothing was recorded yet"),
-            (None, _) => fails("the head of the chain was never signed", next),
-        }),
-    }
-}
-
-fn witnesses(_: &Facts) -> Judgement {
-    manual(
-        "whether checkpoints leave this machine cannot be seen from here",
-        "keep the log lines audit.checkpoint, or an export of the trail, on another machine",
-    )
-}
-
-fn trail_partitions(facts: &Facts) -> Judgement {
-    known(&facts.months, |months| {
-        let missing: Vec<String> =
-            (0..=2).map(|ahead| month(facts.now, ahead)).filter(|it| !months.contains(it)).collect();
-        let names: Vec<&str> = missing.iter().map(String::as_str).collect();
-        match names.as_slice() {
-            [] => holds(format!("the trail has partitions up to {}", months.last().map_or("", |it| it))),
-            names => fails(format!("the trail has no partition for {}", listed(names)), "run vesta migrate"),
-        }
-    })
-}
-
-fn retention(facts: &Facts) -> Judgement {
-    known(&facts.months, |months| {
-        let Some(first) = months.first() else {
-            return fails("the trail has no partition at all", "run vesta migrate");
-        };
-        let mut gaps = Vec::new();
-        for pair in months.windows(2) {
-            if let [one, two] = pair
-                && number(two) != number(one) + 1
-            {
-                gaps.push(format!("{one} to {two}"));
-            }
-        }
-        let names: Vec<&str> = gaps.iter().map(String::as_str).collect();
-        match names.as_slice() {
-            [] => holds(format!(
-                "every month since {} is here; none is dropped before six years",
-                first.replace('_', "-")
-            )),
-            names => fails(
-                format!("months are missing between {}", listed(names)),
-                "find them in a backup: the trail is kept six years",
-            ),
-        }
-    })
-}
-
-/// Months since year 0 of `2026_11`.
-fn number(month: &str) -> i64 {
-    let (year, month) = month.split_once('_').unwrap_or_default();
-    year.parse::<i64>().unwrap_or(0) * 12 + month.parse::<i64>().unwrap_or(0)
-}
-
-/// `2026_11`, so many months from then.
-fn month(now: i64, ahead: i64) -> String {
-    let date =
-        Timestamp::from_microsecond(now).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC).date();
-    let count = i64::from(date.year()) * 12 + i64::from(date.month()) - 1 + ahead;
-    format!("{:04}_{:02}", count.div_euclid(12), count.rem_euclid(12) + 1)
 }
 
 fn second_factor(facts: &Facts) -> Judgement {

@@ -21,6 +21,7 @@ use crate::interaction::context::{Context, handling};
 use crate::interaction::request::Interaction;
 use crate::interaction::{perform, reserved};
 use crate::store::audit_chain::Checkpoint;
+use crate::store::audit_forward::Cursor;
 use crate::store::inspection::{AccountFacts, BareBody, KeyFacts, KindFacts, SchemaFault};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,6 +62,8 @@ pub struct Facts {
     pub health: Health,
     /// The last checkpoint.
     pub checkpoint: Found<Option<Checkpoint>>,
+    /// How far receivers of the trail outside were served, by name, and when they last took something.
+    pub receivers: Found<Vec<(String, Cursor, i64)>>,
     /// When the certificate ends; nothing where there is none.
     pub certificate_end: Option<Found<i64>>,
     /// The agreements in force, and when each ends.
@@ -117,6 +120,7 @@ pub async fn gather(
         chain: told(live::verify(store, tenant, keys, Vec::new(), now).await),
         health: health::health(app, tenant).await,
         checkpoint: told(store.last_checkpoint(tenant).await),
+        receivers: told(store.cursors(tenant).await),
         certificate_end: certificate.map(|file| certificate::end_of(file)),
         agreements: agreements(app, tenant, now).await,
     }

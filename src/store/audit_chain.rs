@@ -224,6 +224,20 @@ impl Store {
         self.checkpoints_of(tenant, &sql).await
     }
 
+    /// Every checkpoint that covers more than so many events, oldest first.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn checkpoints_after(
+        &self,
+        tenant: TenantId,
+        count: i64,
+    ) -> Result<Vec<Checkpoint>, StoreError> {
+        let mut sql = Sql::new(CHECKPOINTS);
+        sql.bind(tenant.0).push(" and count > ").bind(count).push(" order by count limit 1000");
+        self.checkpoints_of(tenant, &sql).await
+    }
+
     /// The checkpoint that covers the most.
     ///
     /// # Errors

@@ -17,8 +17,10 @@ pub mod search;
 pub mod versions;
 
 pub mod accounts;
+pub mod audit_archive;
 pub mod audit_chain;
 pub mod audit_events;
+pub mod audit_forward;
 pub mod audit_log;
 pub mod clients;
 pub mod connection;

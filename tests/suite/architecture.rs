@@ -18,7 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("store", &["fhir", "search", "access", "crypto", "clock", "config"]),
     ("app", &["config", "clock", "conformance", "crypto", "search", "store", "fhir", "access"]),
-    ("audit", &["fhir", "search", "access", "crypto", "store", "app", "clock"]),
+    ("audit", &["fhir", "search", "access", "crypto", "store", "app", "clock", "config"]),
     (
         "interaction",
         &[

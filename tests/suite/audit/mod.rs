@@ -1,8 +1,10 @@
 //! The trail: chained, signed, checked; and every way to change it unseen, tried.
 
+mod archive;
 mod balp;
 mod chain;
 mod find;
+mod forward;
 mod tampering;
 
 use crate::support::database::Database;
