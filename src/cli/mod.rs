@@ -16,6 +16,7 @@ mod launch;
 mod load;
 mod migrate;
 mod operator;
+mod packages;
 mod seed;
 mod serve;
 mod tenant;
@@ -60,6 +61,9 @@ enum Command {
     /// Holds the HIPAA control map against the running system
     #[command(subcommand)]
     Compliance(compliance::Command),
+    /// Adds guides to those that come with the program, while servers run
+    #[command(subcommand)]
+    Packages(packages::Command),
     /// Makes the facts that come with the program, from official packages
     #[command(subcommand, hide = true)]
     Definitions(definitions::Command),
@@ -124,6 +128,7 @@ async fn execute(arguments: Arguments) -> Result<()> {
         Command::Keys(command) => keys::run(&config, &command),
         Command::Audit(command) => audit::run(&config, &command).await,
         Command::Compliance(command) => compliance::run(&config, &command).await,
+        Command::Packages(command) => packages::run(&config, &command).await,
         Command::Definitions(command) => definitions::run(&command),
         Command::Dictionaries(command) => dictionaries::run(&command),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -211,7 +211,7 @@ fn resource(
 /// A parameter without an expression is one that needs code of its own.
 fn is_searchable(parameter: &SearchParameter, mounted: &Mounted<'_>) -> bool {
     let is_special = parameter.expression.is_none() || parameter.kind == SearchParameterKind::Special;
-    !is_special || mounted.special_parameters.contains(&&*parameter.code)
+    !parameter.is_building && (!is_special || mounted.special_parameters.contains(&&*parameter.code))
 }
 
 fn parameter(parameter: &SearchParameter) -> Value {

@@ -3,7 +3,7 @@
 use super::guide::Guide;
 use super::package::{self, PackageError};
 use super::rulebook::Rulebook;
-use super::search_parameter::SearchParameter;
+use super::search_parameter::{AddedParameter, SearchParameter};
 use crate::fhir::id::ResourceType;
 use crate::fhir::types::Types;
 use std::any::{Any, TypeId};
@@ -18,6 +18,7 @@ pub struct Definitions {
     pub(super) search_parameters: Vec<Vec<Arc<SearchParameter>>>,
     pub(super) compartments: HashMap<(Box<str>, ResourceType), Vec<Box<str>>>,
     pub(super) guides: Vec<Arc<Guide>>,
+    pub(super) problems: Vec<String>,
     pub(super) rulebook: OnceLock<Rulebook>,
     pub(super) derived: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
@@ -37,6 +38,52 @@ impl Definitions {
     /// A text does not hold facts.
     pub fn with_packages(&self, packages: &[String]) -> Result<Definitions, PackageError> {
         package::with_packages(self, packages)
+    }
+
+    /// These definitions with what a tenant added: packages, and search parameters of its own, as
+    /// [`compile::parameter`](super::compile::parameter) writes them. `is_built` says of a type, a code and a
+    /// digest whether everything that is stored can be found by it.
+    ///
+    /// # Errors
+    /// A text does not hold facts.
+    pub fn with_additions(
+        &self,
+        packages: &[String],
+        parameters: &str,
+        is_built: impl Fn(ResourceType, &str, &[u8; 32]) -> bool,
+    ) -> Result<Definitions, PackageError> {
+        let mut definitions = package::with_packages(self, packages)?;
+        package::add_parameters(&mut definitions, parameters)?;
+        let lists = ResourceType::all().zip(&mut definitions.search_parameters);
+        for (of, parameter) in lists.flat_map(|(of, list)| list.iter_mut().map(move |it| (of, it))) {
+            if parameter.is_added {
+                let is_building = !is_built(of, &parameter.code, &parameter.digest());
+                *parameter = Arc::new(SearchParameter { is_building, ..SearchParameter::clone(parameter) });
+            }
+        }
+        Ok(definitions)
+    }
+
+    /// The search parameters that do not come with the program.
+    #[must_use]
+    pub fn added_parameters(&self) -> Vec<AddedParameter> {
+        let lists = ResourceType::all().zip(&self.search_parameters);
+        let all = lists.flat_map(|(of, list)| list.iter().map(move |it| (of, it)));
+        all.filter(|(_, it)| it.is_added)
+            .map(|(resource_type, it)| AddedParameter {
+                resource_type,
+                code: Arc::clone(&it.code),
+                digest: it.digest(),
+                url: it.url.clone(),
+                is_building: it.is_building,
+            })
+            .collect()
+    }
+
+    /// What of the added packages cannot be used, and why.
+    #[must_use]
+    pub fn problems(&self) -> &[String] {
+        &self.problems
     }
 
     /// The packages that are loaded, R4's own first.

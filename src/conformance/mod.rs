@@ -1,5 +1,6 @@
 //! What is legal: definitions as compact facts, and the rules made of them.
 
+pub mod archive;
 pub mod capability;
 pub mod compile;
 mod constraint;

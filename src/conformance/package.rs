@@ -42,7 +42,9 @@ pub(super) fn embedded() -> Result<Definitions, PackageError> {
     search_parameters(R4_SEARCH_PARAMETERS, &policy, &definitions.types, &mut by_type)?;
     definitions.search_parameters = by_type;
     for facts in GUIDES {
-        add_guide(Cow::Borrowed(facts), &policy, &mut definitions)?;
+        let guide = add_guide(Cow::Borrowed(facts), &mut definitions)?;
+        let Definitions { types, search_parameters: by_type, .. } = &mut definitions;
+        search_parameters(guide.search_parameters(), &policy, types, by_type)?;
     }
     sort(&mut definitions.search_parameters);
     compartments(R4_COMPARTMENTS, &mut definitions);
@@ -58,12 +60,49 @@ pub(super) fn with_packages(base: &Definitions, packages: &[String]) -> Result<D
         guides: base.guides.clone(),
         ..Definitions::default()
     };
-    let policy = policy(&definitions.types)?;
     for facts in packages {
-        add_guide(Cow::Owned(facts.clone()), &policy, &mut definitions)?;
+        let guide = add_guide(Cow::Owned(facts.clone()), &mut definitions)?;
+        add_parameters(&mut definitions, guide.search_parameters())?;
+    }
+    Ok(definitions)
+}
+
+/// Adds search parameters that do not come with the program; one that cannot be used becomes a problem.
+pub(super) fn add_parameters(definitions: &mut Definitions, facts: &str) -> Result<(), PackageError> {
+    let policy = policy(&definitions.types)?;
+    let mut lines = facts.lines().peekable();
+    while let Some(line) = lines.next() {
+        let mut block = format!("{line}\n");
+        while let Some(component) = lines.next_if(|it| it.starts_with('\t')) {
+            block.push_str(component);
+            block.push('\n');
+        }
+        let mut added: ByType = ResourceType::all().map(|_| Vec::new()).collect();
+        if let Err(error) = search_parameters(&block, &policy, &definitions.types, &mut added) {
+            let url = line.split('\t').nth(1).unwrap_or_default();
+            definitions.problems.push(format!("search parameter {url}: {}", error.reason));
+            continue;
+        }
+        for ((of, list), new) in ResourceType::all().zip(&mut definitions.search_parameters).zip(added) {
+            for parameter in new {
+                match list.iter().find(|it| it.code == parameter.code) {
+                    None => {
+                        list.push(Arc::new(SearchParameter {
+                            is_added: true,
+                            ..SearchParameter::clone(&parameter)
+                        }));
+                    }
+                    Some(known) if known.digest() == parameter.digest() => {}
+                    Some(known) => definitions.problems.push(format!(
+                        "search parameter {}: {of} has one named {} already, {}, which stays",
+                        parameter.url, parameter.code, known.url
+                    )),
+                }
+            }
+        }
     }
     sort(&mut definitions.search_parameters);
-    Ok(definitions)
+    Ok(())
 }
 
 /// At the strictest level that has an index at all: a parameter is then treated alike at every level,
@@ -77,26 +116,16 @@ fn policy(types: &Types) -> Result<SealingPolicy, PackageError> {
 }
 
 /// A guide that is loaded already, by name and version, takes the place of the one before.
-fn add_guide(
-    facts: Cow<'static, str>,
-    policy: &SealingPolicy,
-    definitions: &mut Definitions,
-) -> Result<(), PackageError> {
+fn add_guide(facts: Cow<'static, str>, definitions: &mut Definitions) -> Result<Arc<Guide>, PackageError> {
     let broken = PackageError {
         file: "a package",
         line: 1,
         reason: "does not hold facts as this version writes them".to_owned(),
     };
-    let guide = Guide::parse(facts).ok_or(broken)?;
-    search_parameters(
-        guide.search_parameters(),
-        policy,
-        &definitions.types,
-        &mut definitions.search_parameters,
-    )?;
+    let guide = Arc::new(Guide::parse(facts).ok_or(broken)?);
     definitions.guides.retain(|it| (&it.name, &it.version) != (&guide.name, &guide.version));
-    definitions.guides.push(Arc::new(guide));
-    Ok(())
+    definitions.guides.push(Arc::clone(&guide));
+    Ok(guide)
 }
 
 /// By code, as they are looked up.
@@ -199,6 +228,8 @@ fn search_parameters(
             targets: targets.split(' ').filter_map(ResourceType::parse).collect(),
             components,
             is_sealed: false,
+            is_added: false,
+            is_building: false,
         };
         // By type: what is sealed in one need not be in another.
         let variants =

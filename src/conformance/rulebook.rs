@@ -204,7 +204,9 @@ impl Rulebook {
     pub(super) fn value_set(&self, canonical: &str, near: Option<usize>) -> Option<&ValueSet> {
         let (url, _) = split(canonical);
         let entries = self.value_sets.get(canonical).or_else(|| self.value_sets.get(url))?;
-        let entry = entries.iter().find(|it| near == Some(it.guide)).or_else(|| entries.last())?;
+        // What R4 itself binds is R4's own, whatever guides say of it.
+        let near = near.unwrap_or(0);
+        let entry = entries.iter().find(|it| near == it.guide).or_else(|| entries.last())?;
         let guide = self.guides.get(entry.guide)?;
         let block = || guide.value_set(canonical).or_else(|| guide.value_set(url));
         entry.made.get_or_init(|| block().map(|block| Arc::new(ValueSet::parse(block)))).as_deref()

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::reserved;
 use crate::access::decide::{Action, Decision, decide};
 use crate::access::permit::Permit;
-use crate::access::scope::Permission;
+use crate::access::scope::{Level, Permission, ResourceScope};
 use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::json::Limits;
 use crate::fhir::outcome::Outcome;
@@ -44,6 +44,26 @@ pub(super) fn ask_within(
         Decision::Permit(permit) => Ok(permit),
         Decision::Deny { rule } => Err(denied(rule)),
     }
+}
+
+/// The same for whoever operates the server: a system without a user, and without a narrowing.
+pub(super) fn ask_operator(
+    ctx: &Context,
+    permission: Permission,
+    resource_types: &[ResourceType],
+) -> Result<Permit, Outcome> {
+    let permit = ask(ctx, permission, resource_types)?;
+    let scopes = ctx.principal.scopes.resources().iter();
+    let is_whole = |it: &&ResourceScope| it.level == Level::System && it.query.is_empty();
+    let mut whole = scopes.filter(is_whole).filter(|it| it.permissions.allow(permission));
+    let covers = |it: &ResourceScope| match resource_types {
+        [] => it.resource_type.is_none(),
+        types => types.iter().all(|of| it.covers(*of, permission)),
+    };
+    if ctx.principal.fhir_user.is_none() && whole.any(covers) {
+        return Ok(permit);
+    }
+    Err(denied("this is for whoever operates the server"))
 }
 
 /// The answer to somebody who may not do that at all.

@@ -8,8 +8,8 @@ use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::json::Limits;
 use crate::fhir::outcome::{Issue, Outcome, Severity};
 use crate::fhir::resource::Resource;
-use crate::search::extract;
 use crate::search::index::Index;
+use crate::search::{custom, extract};
 use crate::store::resources::{Deed, DeedKind};
 
 /// What a new version is.
@@ -33,7 +33,10 @@ impl Version<'_> {
 
 /// Everything that is wrong with a resource refuses it; what is only worth a warning comes back.
 pub(super) fn validated(ctx: &Context, resource: &Resource) -> Result<Vec<Issue>, Outcome> {
-    let issues = validate(ctx.definitions(), resource, &Options::default());
+    let mut issues = validate(ctx.definitions(), resource, &Options::default());
+    if resource.resource_type().name() == "SearchParameter" {
+        issues.extend(custom::check(ctx.definitions(), resource.root()));
+    }
     if issues.iter().any(|issue| issue.severity >= Severity::Error) {
         return Err(Outcome::from_issues(issues).unwrap_or_else(|| Outcome::invalid("not valid")));
     }

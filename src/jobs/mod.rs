@@ -4,6 +4,8 @@
 //! goes, so that another worker can go on from there, and gives what came of it. A job that was cancelled or
 //! taken over is stopped within a third of its lease. Work must be safe to do twice from its last report on.
 
+mod reindex;
+
 use crate::app::App;
 use crate::fhir::id::TenantId;
 use crate::store::jobs::{JobFailure, Lease};
@@ -12,7 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// Running work: what came of it, or why it stopped.
 pub type Working = Pin<Box<dyn Future<Output = Result<Vec<u8>, JobFailure>> + Send>>;
@@ -21,7 +23,7 @@ pub type Working = Pin<Box<dyn Future<Output = Result<Vec<u8>, JobFailure>> + Se
 pub type Work = fn(Arc<App>, Lease) -> Working;
 
 /// Every kind of job that there is.
-pub const KINDS: &[(&str, Work)] = &[];
+pub const KINDS: &[(&str, Work)] = &[(crate::store::reindex::KIND, reindex::work)];
 
 /// How many jobs of a tenant run at once on one server.
 const WORKERS: usize = 3;
@@ -34,7 +36,18 @@ const EVERY: Duration = Duration::from_secs(2);
 #[must_use]
 pub fn start(app: &Arc<App>, tenants: &[TenantId]) -> Vec<JoinHandle<()>> {
     let each = tenants.iter().flat_map(|tenant| std::iter::repeat_n(*tenant, WORKERS));
-    each.map(|tenant| tokio::spawn(work(Arc::clone(app), tenant, KINDS))).collect()
+    let workers = each.map(|tenant| tokio::spawn(work(Arc::clone(app), tenant, KINDS)));
+    workers.chain(tenants.iter().map(|tenant| tokio::spawn(build(Arc::clone(app), *tenant)))).collect()
+}
+
+/// Sees to it that new search parameters are built, also where nobody asks for anything meanwhile.
+async fn build(app: Arc<App>, tenant: TenantId) {
+    loop {
+        if let Err(outcome) = app.build_search_parameters(tenant).await {
+            debug!(tenant = tenant.0, ?outcome, "search parameters cannot be built now");
+        }
+        tokio::time::sleep(EVERY).await;
+    }
 }
 
 async fn work(app: Arc<App>, tenant: TenantId, kinds: &'static [(&'static str, Work)]) {

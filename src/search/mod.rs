@@ -6,6 +6,7 @@
 //! both meet in the vocabulary of [`predicate`] and [`index`].
 
 pub mod criterion;
+pub mod custom;
 pub mod extract;
 pub mod include;
 pub mod index;

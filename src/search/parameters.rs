@@ -113,6 +113,10 @@ impl Parameter {
         self.definition.kind
     }
 
+    pub(super) fn is_added(&self) -> bool {
+        self.definition.is_added
+    }
+
     /// Whether its references are also indexed by their bare ids.
     pub(super) fn has_bare_ids(&self) -> bool {
         self.definition.targets.len() > MOST_TARGETS
@@ -231,6 +235,14 @@ fn parameter(types: &Types, of: TypeId, definition: &Arc<SearchParameter>) -> Pa
         },
         _ => Source::Walks(Vec::new()),
     };
+    // Whether it reaches what is sealed is told by plain paths alone: of any other expression it must be feared.
+    let is_ordered = is_ordered(definition.kind) && definition.is_added;
+    let definition = match &source {
+        Source::Expression(_) if is_ordered => {
+            &Arc::new(SearchParameter { is_sealed: true, ..SearchParameter::clone(definition) })
+        }
+        _ => definition,
+    };
     let mut ends: Vec<Box<str>> = Vec::new();
     for walk in source.walks().into_iter().flatten() {
         let name = types.name(walk.end);
@@ -265,10 +277,12 @@ fn share(list: &mut [Parameter]) {
     let mut order: Vec<usize> = (0..list.len()).collect();
     let size = |it: &Parameter| it.source.walks().map_or(0, Vec::len);
     let is_narrowed = |it: &Parameter| narrowed(it).is_some();
-    // Small ones first, so that the large ones can be made of them; of two that say the same, the one with the
+    // Those that come with the program first, so that what a tenant adds changes nothing about them. Then
+    // small ones first, so that the large ones can be made of them; of two that say the same, the one with the
     // shorter name; references that name their type at the end, so that they can be part of the others.
     order.sort_by_key(|place| {
-        list.get(*place).map(|it| (is_narrowed(it), size(it), it.code().len(), it.code().clone()))
+        list.get(*place)
+            .map(|it| (it.is_added(), is_narrowed(it), size(it), it.code().len(), it.code().clone()))
     });
     let mut owners: Vec<usize> = Vec::new();
     for place in order {
@@ -284,6 +298,7 @@ fn share(list: &mut [Parameter]) {
         let is_twin = |other: &Parameter| {
             let is_alike = other.kind() == it.kind() && is_blind(other) == is_blind(it);
             is_alike
+                && !other.is_added()
                 && !other.asked.is_empty()
                 && other.source.walks() == walks.as_ref()
                 && other.target.is_none()
@@ -315,7 +330,8 @@ fn share(list: &mut [Parameter]) {
         }
         let Some(it) = list.get_mut(place) else { continue };
         it.target = narrowed.map(|(_, target)| target);
-        if !own.is_empty() {
+        // What was added may be taken away again: nothing else is made of it.
+        if !own.is_empty() && !it.is_added() {
             owners.push(place);
         }
         it.own = own;
@@ -325,11 +341,11 @@ fn share(list: &mut [Parameter]) {
 
 /// Whether its values are ordered but must not be: it has keys only.
 fn is_blind(parameter: &Parameter) -> bool {
-    let is_ordered = matches!(
-        parameter.kind(),
-        SearchParameterKind::Date | SearchParameterKind::Number | SearchParameterKind::Quantity
-    );
-    is_ordered && parameter.definition.is_sealed
+    is_ordered(parameter.kind()) && parameter.definition.is_sealed
+}
+
+fn is_ordered(kind: SearchParameterKind) -> bool {
+    matches!(kind, SearchParameterKind::Date | SearchParameterKind::Number | SearchParameterKind::Quantity)
 }
 
 fn clone_expression(source: &Source) -> Source {

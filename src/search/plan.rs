@@ -18,7 +18,7 @@ use crate::conformance::definitions::Definitions;
 use crate::fhir::id::ResourceType;
 use crate::fhir::issue_type::IssueType;
 use crate::fhir::outcome::{Issue, Outcome, Severity};
-use crate::search::parameters::AllParameters;
+use crate::search::parameters::{AllParameters, Parameter};
 use crate::search::predicate::Predicate;
 use crate::search::query::{Handling, Query, Summary};
 use condition::Planning;
@@ -44,6 +44,8 @@ pub struct Setting<'a> {
 struct Refusal {
     /// It is not known: lenient handling leaves it out.
     is_unknown: bool,
+    /// It is not ready: no alternative makes up for that.
+    is_building: bool,
     code: IssueType,
     /// The parameter's name: the client's own word.
     name: String,
@@ -53,11 +55,23 @@ struct Refusal {
 
 impl Refusal {
     fn new(code: IssueType, name: &str, reason: &str) -> Refusal {
-        Refusal { is_unknown: false, code, name: name.to_owned(), reason: reason.to_owned() }
+        Refusal {
+            is_unknown: false,
+            is_building: false,
+            code,
+            name: name.to_owned(),
+            reason: reason.to_owned(),
+        }
     }
 
     fn unknown(name: &str, reason: &str) -> Refusal {
         Refusal { is_unknown: true, ..Refusal::new(IssueType::NotSupported, name, reason) }
+    }
+
+    /// Whatever is stored cannot all be found by it yet. Never left out, and never answered with less.
+    fn building(name: &str) -> Refusal {
+        let reason = "this search parameter is being built, and cannot be searched with yet";
+        Refusal { is_building: true, ..Refusal::not_supported(name, reason) }
     }
 
     fn value(name: &str, reason: &str) -> Refusal {
@@ -81,6 +95,14 @@ impl Refusal {
         // Cut, lest it be long.
         let shown: String = self.name.chars().take(64).collect();
         Issue::error(self.code, format!("{shown}: {}", self.reason)).at(at(&shown))
+    }
+}
+
+/// A parameter, if everything that is stored can be found by it.
+fn built<'p>(name: &str, parameter: Option<&'p Parameter>) -> Result<Option<&'p Parameter>, Refusal> {
+    match parameter {
+        Some(it) if it.definition.is_building => Err(Refusal::building(name)),
+        it => Ok(it),
     }
 }
 

@@ -36,6 +36,7 @@ pub mod migrate;
 mod narrowing;
 pub mod packages;
 mod private;
+pub mod reindex;
 pub mod revocations;
 mod row_ids;
 pub mod sealed_body;

@@ -10,7 +10,7 @@ use crate::store::Store;
 use crate::store::audit_log::{self, AuditRow};
 use crate::store::error::StoreError;
 use crate::store::sql::Sql;
-use diesel::sql_types::{BigInt, Binary, Text};
+use diesel::sql_types::{BigInt, Binary, Integer, SmallInt, Text};
 
 /// How hard facts are compressed: they are written once.
 const LEVEL: i32 = 9;
@@ -49,6 +49,9 @@ pub struct NewPackage<'a> {
     /// What it says, as `conformance::compile` writes it.
     pub facts: &'a str,
 }
+
+/// Type, code and digest of a search parameter.
+pub type BuiltParameter = (ResourceType, String, Vec<u8>);
 
 impl Store {
     /// Which changes of what is legal there were.
@@ -138,6 +141,59 @@ impl Store {
         self.change_rules(tenant, sql, audit).await
     }
 
+    /// The search parameters by which everything that is stored can be found, beside those that come with the
+    /// program: type, code, digest.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn built_search_parameters(&self, tenant: TenantId) -> Result<Vec<BuiltParameter>, StoreError> {
+        let sql = Sql::new("select type, code, digest from built_search_parameters where tenant = $1");
+        let rows = self.ask::<(SmallInt, Text, Binary), _>(tenant, &[], &sql.with(tenant.0)).await?;
+        let rows: Vec<(i16, String, Vec<u8>)> = rows;
+        let rows = rows.into_iter();
+        Ok(rows.filter_map(|(of, code, digest)| Some((ResourceType::from_code(of)?, code, digest))).collect())
+    }
+
+    /// Everything that is stored can be found by these from now on: tells every server.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn search_parameters_are_built(
+        &self,
+        tenant: TenantId,
+        built: &[BuiltParameter],
+        audit: AuditRow,
+    ) -> Result<(), StoreError> {
+        let mut sql = Sql::new(
+            "with main as (insert into built_search_parameters (built, tenant, type, code, digest) select ",
+        );
+        sql.bind(self.now()).push(", ").bind(tenant.0).push(", * from unnest(");
+        push_parameters(&mut sql, built);
+        sql.push(
+            ") on conflict (tenant, type, code) do update set digest = excluded.digest, \
+             built = excluded.built returning tenant)",
+        );
+        self.change_rules(tenant, sql, audit).await.map(|_| ())
+    }
+
+    /// Forgets that others than these were built: what is written from now on is not found by them.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn forget_other_search_parameters(
+        &self,
+        tenant: TenantId,
+        kept: &[BuiltParameter],
+    ) -> Result<(), StoreError> {
+        let mut sql = Sql::new("delete from built_search_parameters as b where tenant = ");
+        sql.bind(tenant.0).push(" and not exists (select from unnest(");
+        push_parameters(&mut sql, kept);
+        sql.push(
+            ") as k (type, code, digest) where (k.type, k.code, k.digest) = (b.type, b.code, b.digest))",
+        );
+        self.act(tenant, &sql).await.map(|_| ())
+    }
+
     /// Runs a statement that begins with `with main as (…)`, and if it touched anything, tells every server and
     /// records it, all at once.
     async fn change_rules(
@@ -154,7 +210,13 @@ impl Store {
         audit_log::push_insert(&mut sql, &rows, tenant, " from (select distinct tenant from main) as once");
         sql.push(") select tenant from main");
         let connection = self.connection(tenant).await?;
-        let touched = sql.uncached().rows::<(diesel::sql_types::Integer,), (i32,)>(&connection).await?;
+        let touched = sql.uncached().rows::<(Integer,), (i32,)>(&connection).await?;
         Ok(!touched.is_empty())
     }
+}
+
+fn push_parameters(sql: &mut Sql, parameters: &[BuiltParameter]) {
+    sql.bind(parameters.iter().map(|it| it.0.code()).collect::<Vec<i16>>()).push("::smallint[], ");
+    sql.bind(parameters.iter().map(|it| it.1.clone()).collect::<Vec<String>>()).push("::text[], ");
+    sql.bind(parameters.iter().map(|it| it.2.clone()).collect::<Vec<Vec<u8>>>()).push("::bytea[]");
 }

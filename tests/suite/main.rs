@@ -21,6 +21,7 @@ mod http;
 mod jobs;
 mod load;
 mod official;
+mod packages;
 mod search;
 mod smart;
 mod store;

@@ -17,6 +17,7 @@ pub use rule::rules;
 pub use search_parameter::{compartments, search_parameters};
 pub use types::types;
 
+use super::definitions::Definitions;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -41,7 +42,7 @@ impl Source {
         }
     }
 
-    fn push(&mut self, resource: Value) {
+    pub(super) fn push(&mut self, resource: Value) {
         if let Some(name) = resource["resourceType"].as_str() {
             self.by_type.entry(name.to_owned()).or_default().push(resource);
         }
@@ -87,6 +88,37 @@ pub fn package(name: &str, version: &str, source: &Source, core: &Source) -> Str
     out.push_str(&capability::operations(source));
     out.push_str(&capability::capabilities(source));
     out
+}
+
+/// A guide as facts, and what there is to say about them.
+#[derive(Clone, Debug, Default)]
+pub struct Compiled {
+    /// The facts.
+    pub facts: String,
+    /// What cannot be held to.
+    pub warnings: Vec<String>,
+}
+
+/// The same for a guide that is added to definitions at run time: its value sets draw on theirs, and what
+/// cannot be decided with the code systems at hand is told.
+#[must_use]
+pub fn guide(name: &str, version: &str, source: &Source, definitions: &Definitions) -> Compiled {
+    let guide = source.of("ImplementationGuide").first().map_or("", |it| text(&it["url"]));
+    let mut facts = format!("package\t{name}\t{version}\t{guide}\n");
+    let mut warnings = profile::problems(source, definitions);
+    facts.push_str(&profile::profiles(source));
+    let urls = source.required_value_sets();
+    facts.push_str(&value_set::added(&urls, source, definitions, &mut warnings));
+    facts.push_str(&search_parameter::indented(source));
+    facts.push_str(&capability::operations(source));
+    facts.push_str(&capability::capabilities(source));
+    Compiled { facts, warnings }
+}
+
+/// The facts of one SearchParameter, for [`Definitions::with_additions`].
+#[must_use]
+pub fn parameter(definition: &Value) -> String {
+    search_parameter::block(definition)
 }
 
 /// R4's own profiles and extensions, the value sets of its required bindings, and its operations.

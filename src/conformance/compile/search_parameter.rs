@@ -14,13 +14,13 @@ pub fn search_parameters(source: &Source) -> String {
 
 /// The search parameters of a package, each behind the word that opens its block.
 pub(super) fn indented(source: &Source) -> String {
-    let mut lines: Vec<String> = source
-        .of("SearchParameter")
-        .iter()
-        .map(|it| format!("parameter\t{}", search_parameter(it)))
-        .collect();
+    let mut lines: Vec<String> = source.of("SearchParameter").iter().map(block).collect();
     lines.sort();
     lines.concat()
+}
+
+pub(super) fn block(definition: &Value) -> String {
+    format!("parameter\t{}", search_parameter(definition))
 }
 
 fn search_parameter(definition: &Value) -> String {

@@ -4,6 +4,7 @@
 //! cannot be told without the system.
 
 use super::{Source, list, text, write_line};
+use crate::conformance::definitions::Definitions;
 use crate::terminology;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,7 +12,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// System → its codes.
 type Codes = BTreeMap<String, BTreeSet<String>>;
 
+#[derive(Default)]
 struct Catalogue<'s> {
+    /// Where value sets are that were expanded before.
+    definitions: Option<&'s Definitions>,
     value_sets: HashMap<&'s str, &'s Value>,
     expansions: HashMap<&'s str, &'s Value>,
     code_systems: HashMap<&'s str, &'s Value>,
@@ -19,33 +23,92 @@ struct Catalogue<'s> {
 
 /// A block for each of these value sets that is known.
 pub(super) fn value_sets(urls: &[String], source: &Source, core: &Source) -> String {
-    let mut catalogue =
-        Catalogue { value_sets: HashMap::new(), expansions: HashMap::new(), code_systems: HashMap::new() };
-    for from in [core, source] {
-        for value_set in from.of("ValueSet") {
-            let url = text(&value_set["url"]);
-            if value_set["expansion"].is_object() {
-                catalogue.expansions.insert(url, value_set);
-            }
-            if value_set["compose"].is_object() {
-                catalogue.value_sets.insert(url, value_set);
-            }
-        }
-        catalogue.code_systems.extend(from.of("CodeSystem").iter().map(|it| (text(&it["url"]), it)));
-    }
+    let mut catalogue = Catalogue::default();
+    catalogue.add_all(core);
+    catalogue.add_all(source);
     let mut out = String::new();
     for url in urls {
-        let Some(codes) = catalogue.expand(url, 0) else { continue };
-        write_line(&mut out, &["values", url]);
-        for (system, codes) in codes {
-            let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
-            write_line(&mut out, &["", &system, &codes.join("\t")]);
+        if let Some(codes) = catalogue.expand(url, 0) {
+            write(&mut out, url, &codes);
         }
     }
     out
 }
 
-impl Catalogue<'_> {
+/// A block for each of these value sets that the source holds. Those that are decided by neither, or in part
+/// alone, are told.
+pub(super) fn added(
+    urls: &[String],
+    source: &Source,
+    definitions: &Definitions,
+    warnings: &mut Vec<String>,
+) -> String {
+    let mut catalogue = Catalogue { definitions: Some(definitions), ..Catalogue::default() };
+    catalogue.add_all(source);
+    let mut out = String::new();
+    for url in urls {
+        let plain = url.split('|').next().unwrap_or(url);
+        let is_own = [url.as_str(), plain]
+            .iter()
+            .any(|it| catalogue.value_sets.contains_key(it) || catalogue.expansions.contains_key(it));
+        let codes = catalogue.expand(url, 0);
+        let Some(codes) = codes.filter(|_| is_own) else {
+            if catalogue.known(url).is_none() {
+                warnings.push(format!("{url}: the value set is not here; codes are not held to it"));
+            }
+            continue;
+        };
+        let open = codes.iter().filter(|(_, codes)| codes.contains("*") || codes.contains("?"));
+        let open: Vec<&str> = open
+            .map(|(system, _)| system.as_str())
+            .filter(|it| terminology::is_code_of(it, "").is_none())
+            .collect();
+        if !open.is_empty() {
+            let systems = open.join(", ");
+            warnings.push(format!("{url}: the codes of {systems} are not here; they are taken as they come"));
+        }
+        write(&mut out, url, &codes);
+    }
+    out
+}
+
+fn write(out: &mut String, url: &str, codes: &Codes) {
+    write_line(out, &["values", url]);
+    for (system, codes) in codes {
+        let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
+        write_line(out, &["", system, &codes.join("\t")]);
+    }
+}
+
+impl<'s> Catalogue<'s> {
+    fn add_all(&mut self, from: &'s Source) {
+        for value_set in from.of("ValueSet") {
+            let url = text(&value_set["url"]);
+            if value_set["expansion"].is_object() {
+                self.expansions.insert(url, value_set);
+            }
+            if value_set["compose"].is_object() {
+                self.value_sets.insert(url, value_set);
+            }
+        }
+        self.code_systems.extend(from.of("CodeSystem").iter().map(|it| (text(&it["url"]), it)));
+    }
+
+    /// What a value set holds that was expanded before.
+    fn known(&self, url: &str) -> Option<Codes> {
+        let plain = url.split('|').next().unwrap_or(url);
+        let guides = self.definitions?.guides().iter();
+        let block = guides.rev().find_map(|it| it.value_set(url).or_else(|| it.value_set(plain)))?;
+        let mut codes = Codes::new();
+        for line in block.lines().skip(1) {
+            let mut fields = line.split('\t').skip(1).map(str::to_owned);
+            if let Some(system) = fields.next() {
+                codes.entry(system).or_default().extend(fields);
+            }
+        }
+        Some(codes)
+    }
+
     fn expand(&self, url: &str, depth: usize) -> Option<Codes> {
         let plain = url.split('|').next().unwrap_or(url);
         let mut codes = Codes::new();
@@ -72,7 +135,7 @@ impl Catalogue<'_> {
             codes.clear();
             contains(&expanded["expansion"], &mut codes);
         }
-        (!codes.is_empty()).then_some(codes)
+        if codes.is_empty() { self.known(url) } else { Some(codes) }
     }
 
     fn add(&self, include: &Value, depth: usize, codes: &mut Codes) {

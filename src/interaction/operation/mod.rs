@@ -6,8 +6,10 @@ mod convert;
 mod diff;
 mod docref;
 mod everything;
+mod explain;
 mod lastn;
 mod meta;
+mod reindex;
 mod validate;
 
 use super::context::Context;
@@ -36,6 +38,8 @@ pub(super) const OPERATIONS: &[Mounted] = &[
     Mounted { name: "lastn", types: &["Observation"], levels: (false, true, false) },
     Mounted { name: "docref", types: &["DocumentReference"], levels: (false, true, false) },
     Mounted { name: "everything", types: &["Patient", "Encounter"], levels: (false, true, true) },
+    Mounted { name: "reindex", types: &[], levels: (true, true, true) },
+    Mounted { name: "explain", types: &[], levels: (false, true, false) },
 ];
 
 pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Outcome> {
@@ -52,6 +56,8 @@ pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Out
         "lastn" => lastn::run(ctx, &operation).await,
         "docref" => docref::run(ctx, &operation).await,
         "everything" => everything::run(ctx, &operation).await,
+        "reindex" => reindex::run(ctx, &operation).await,
+        "explain" => explain::run(ctx, &operation).await,
         _ => Err(Outcome::not_supported("there is no such operation here")),
     }
 }

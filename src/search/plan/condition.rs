@@ -4,7 +4,7 @@
 
 use super::split::{split, unescape};
 use super::value::{Modifier, Reading, any};
-use super::{Refusal, Setting, answer, filter};
+use super::{Refusal, Setting, answer, built, filter};
 use crate::conformance::search_parameter::SearchParameterKind;
 use crate::fhir::id::{ResourceId, ResourceType};
 use crate::search::criterion::Test;
@@ -89,7 +89,7 @@ impl<'a> Planning<'a> {
             return Err(Refusal::value(name, "not a resource type"));
         };
         let parameters = self.all.of_type(source);
-        let Some(reference) = reference(parameters, code) else {
+        let Some(reference) = built(name, reference(parameters, code))? else {
             return Err(Refusal::unknown(name, "the type has no such reference parameter"));
         };
         if !reference.definition.targets.contains(&resource_type) {
@@ -113,7 +113,7 @@ impl<'a> Planning<'a> {
     ) -> Result<Predicate> {
         let (code, modifier) = with_modifier(reference_name);
         let parameters = self.all.of_type(resource_type);
-        let Some(reference) = reference(parameters, code) else {
+        let Some(reference) = built(name, reference(parameters, code))? else {
             return Err(Refusal::unknown(name, "the type has no such reference parameter"));
         };
         let targets = match modifier {
@@ -154,6 +154,7 @@ impl<'a> Planning<'a> {
                     target: *target,
                     inner: Box::new(inner.clone()),
                 })),
+                Err(building) if building.is_building => return Some(Err(building)),
                 // A bad value says more than a parameter that this type does not have.
                 Err(bad) if !bad.is_unknown => refusal = Some(bad),
                 Err(unknown) => refusal = refusal.or(Some(unknown)),
@@ -177,7 +178,7 @@ impl<'a> Planning<'a> {
             _ => {}
         }
         let parameters = self.all.of_type(resource_type);
-        let Some(parameter) = parameters.get(code) else {
+        let Some(parameter) = built(name, parameters.get(code))? else {
             return Err(Refusal::unknown(name, &format!("not a search parameter of {resource_type}")));
         };
         if code == "_lastUpdated" {

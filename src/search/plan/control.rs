@@ -3,7 +3,7 @@
 //! <https://hl7.org/fhir/R4/search.html#return>
 
 use super::condition::{Planning, with_modifier};
-use super::{Refusal, Setting};
+use super::{Refusal, Setting, built};
 use crate::conformance::search_parameter::SearchParameterKind;
 use crate::fhir::id::ResourceType;
 use crate::search::include::{Direction, Include};
@@ -152,7 +152,7 @@ fn sortable(
 ) -> Result<std::sync::Arc<str>> {
     let mut found = None;
     for resource_type in types {
-        let Some(parameter) = planning.all.of_type(*resource_type).get(code) else {
+        let Some(parameter) = built(name, planning.all.of_type(*resource_type).get(code))? else {
             return Err(Refusal::unknown(name, &format!("no such search parameter of {resource_type}")));
         };
         let is_ordered =
@@ -189,7 +189,7 @@ fn include(
             None | Some("") => return Err(Refusal::value(name, "Type:parameter is expected")),
             Some("*") => {}
             Some(code) => {
-                let parameter = planning.all.of_type(source).get(code);
+                let parameter = built(name, planning.all.of_type(source).get(code))?;
                 let is_reference = |kind| kind == SearchParameterKind::Reference;
                 let Some(parameter) = parameter.filter(|it| is_reference(it.kind())) else {
                     return Err(Refusal::unknown(name, "the type has no such reference parameter"));

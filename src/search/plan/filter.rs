@@ -6,9 +6,9 @@
 //! where some value is different, as the specification has it; `not (… eq …)` where none is equal. What needs
 //! terminology (`ss`, `sb`, `in`) is refused.
 
-use super::Refusal;
 use super::condition::{Planning, asks, reference};
 use super::value::{Modifier, Reading};
+use super::{Refusal, built};
 use crate::conformance::search_parameter::SearchParameterKind;
 use crate::fhir::id::ResourceType;
 use crate::search::criterion::Test;
@@ -218,7 +218,7 @@ impl<'t> Reader<'t, '_> {
             }
             return self.compare_value(of, parameters, path.name, operator, value);
         };
-        let Some(reference) = reference(parameters, path.name) else {
+        let Some(reference) = built(self.name, reference(parameters, path.name))? else {
             return Err(Refusal::unknown(self.name, "the path goes through what is no reference"));
         };
         let mut targets =
@@ -252,7 +252,7 @@ impl<'t> Reader<'t, '_> {
             let value = if operator == "eq" { escaped } else { format!("{operator}{escaped}") };
             return self.planning.condition(of, name, &value, 0);
         }
-        let Some(parameter) = parameters.get(name) else {
+        let Some(parameter) = built(self.name, parameters.get(name))? else {
             return Err(Refusal::unknown(
                 self.name,
                 &format!("the filter names what is no search parameter of {of}"),

@@ -1,0 +1,115 @@
+//! Makes index rows anew, type by type, and says when a new search parameter can be searched with.
+//!
+//! It walks the rows in the order of their numbers and reports after each page, so whoever takes it up goes on
+//! there; a page that is done twice is no worse. Rows that somebody changes meanwhile are found by what that
+//! write gave them: servers knew of the parameter before the walk began.
+
+use super::Working;
+use crate::app::App;
+use crate::app::rules::hexadecimal;
+use crate::audit::event::{self, Kind};
+use crate::fhir::id::ResourceType;
+use crate::fhir::json::Limits;
+use crate::fhir::outcome::Outcome;
+use crate::fhir::resource::Resource;
+use crate::search::extract;
+use crate::store::jobs::{JobFailure, Lease};
+use crate::store::packages::BuiltParameter;
+use crate::store::reindex::{Reindexed, Walk, Walked};
+use std::sync::Arc;
+
+/// How many resources are looked at between two reports.
+const PAGE: u32 = 200;
+
+pub(super) fn work(app: Arc<App>, lease: Lease) -> Working {
+    Box::pin(run(app, lease))
+}
+
+async fn run(app: Arc<App>, lease: Lease) -> Result<Vec<u8>, JobFailure> {
+    let walk: Walk = serde_json::from_slice(&lease.job.parameters)
+        .map_err(|_| JobFailure::Never("the job does not say what to walk".to_owned()))?;
+    let mut walked: Walked = serde_json::from_slice(&lease.job.progress).unwrap_or_default();
+    if walked.types.is_empty() {
+        walked.types = types(&app, &lease, &walk).await?;
+    }
+    while let Some(of) = walked.types.get(walked.place) {
+        if let Some(of) = ResourceType::parse(of) {
+            walk_type(&app, &lease, of, &mut walked).await?;
+        }
+        walked = Walked { place: walked.place + 1, after: 0, until: 0, ..walked };
+        lease.report(&json(&walked)).await?;
+    }
+    if !walk.build.is_empty() {
+        say_built(&app, &lease, &walk).await?;
+    }
+    Ok(json(&walked))
+}
+
+/// Those asked for, as far as anything of them is stored.
+async fn types(app: &App, lease: &Lease, walk: &Walk) -> Result<Vec<String>, JobFailure> {
+    let used = app.store.used_types(lease.tenant).await?.into_iter().map(|it| it.to_string());
+    Ok(used.filter(|it| walk.types.is_empty() || walk.types.contains(it)).collect())
+}
+
+async fn walk_type(
+    app: &App,
+    lease: &Lease,
+    of: ResourceType,
+    walked: &mut Walked,
+) -> Result<(), JobFailure> {
+    if walked.until == 0 {
+        walked.until = app.store.last_row(lease.tenant, of).await?.unwrap_or(0);
+    }
+    let base = app.fhir_base();
+    while walked.after < walked.until {
+        let page = app.store.rows_after(lease.tenant, of, walked.after, PAGE).await?;
+        let Some(last) = page.last else { return Ok(()) };
+        let rules = app.rules(lease.tenant).await.map_err(later)?;
+        let mut rows = Vec::with_capacity(page.rows.len());
+        for (row, stored) in page.rows {
+            let Ok(resource) = Resource::parse(stored.text, &Limits::ACCEPTED) else { continue };
+            let index = extract::index(&rules.definitions, &base, &resource);
+            rows.push(Reindexed { row, id: stored.id, version: stored.version, index });
+        }
+        let replaced = app.store.replace_index(lease.tenant, of, &rows).await?;
+        walked.after = last;
+        walked.done += rows.len() as u64;
+        walked.skipped += rows.len().saturating_sub(replaced) as u64;
+        lease.report(&json(walked)).await?;
+    }
+    Ok(())
+}
+
+/// What the walk was for is built, unless it was changed or removed meanwhile.
+async fn say_built(app: &App, lease: &Lease, walk: &Walk) -> Result<(), JobFailure> {
+    app.rules_changed(lease.tenant);
+    let rules = app.rules(lease.tenant).await.map_err(later)?;
+    let is_meant = |of: &str, code: &str, digest: &str| {
+        walk.build.iter().any(|it| (it.0.as_str(), it.1.as_str(), it.2.as_str()) == (of, code, digest))
+    };
+    let built: Vec<BuiltParameter> = rules
+        .definitions
+        .added_parameters()
+        .into_iter()
+        .filter(|it| is_meant(it.resource_type.name(), &it.code, &hexadecimal(&it.digest)))
+        .map(|it| (it.resource_type, it.code.to_string(), it.digest.to_vec()))
+        .collect();
+    if built.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = built.iter().map(|(of, code, _)| format!("{of}.{code}")).collect();
+    let now = app.clock.now_microseconds();
+    let mut row = event::row_of("vesta", Kind::ConfigurationChanged, event::Result::Success, "reindex", now);
+    row.detail = Some(format!("search parameters built: {}", names.join(" ")));
+    app.store.search_parameters_are_built(lease.tenant, &built, row).await?;
+    app.rules_changed(lease.tenant);
+    Ok(())
+}
+
+fn json(walked: &Walked) -> Vec<u8> {
+    serde_json::to_vec(walked).unwrap_or_default()
+}
+
+fn later(outcome: Outcome) -> JobFailure {
+    JobFailure::Later(format!("{outcome:?}").into())
+}
