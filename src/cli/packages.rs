@@ -11,7 +11,6 @@ use crate::config::Config;
 use crate::conformance::archive::{self, Archive};
 use crate::conformance::compile;
 use crate::conformance::definitions::Definitions;
-use crate::fhir::id::TenantId;
 use crate::store::audit_log::AuditRow;
 use crate::store::packages::{LONGEST_FACTS, NewPackage};
 use crate::store::reindex::{self, Walked};
@@ -30,37 +29,26 @@ pub(super) enum Command {
     Add {
         /// The archive: package.tgz
         file: PathBuf,
-        /// For whom
-        #[arg(long, default_value_t = 1, value_name = "N")]
-        tenant: i32,
     },
     /// Lists the guides, and how its search parameters stand
-    List {
-        /// Whose
-        #[arg(long, default_value_t = 1, value_name = "N")]
-        tenant: i32,
-    },
+    List,
     /// Removes a guide: nothing is held to it from then on
     Remove {
         /// Its name
         name: String,
         /// Its version
         version: String,
-        /// Whose
-        #[arg(long, default_value_t = 1, value_name = "N")]
-        tenant: i32,
     },
 }
 
 pub(super) async fn run(config: &Config, command: &Command) -> Result<()> {
-    let app = operator::request(config)?.app;
+    let app = operator::request(config).await?.app;
     match command {
-        Command::Add { file, tenant } => add(&app, TenantId(*tenant), file).await,
-        Command::List { tenant } => list(&app, TenantId(*tenant)).await,
-        Command::Remove { name, version, tenant } => {
-            let tenant = TenantId(*tenant);
+        Command::Add { file } => add(&app, file).await,
+        Command::List => list(&app).await,
+        Command::Remove { name, version } => {
             let row = audit(&app, &format!("package {name} {version} removed"));
-            if !app.store.remove_package(tenant, (name, version), row).await? {
+            if !app.store.remove_package(app.tenant, (name, version), row).await? {
                 bail!("there is no package {name} {version}");
             }
             println!("removed {name} {version}");
@@ -69,13 +57,13 @@ pub(super) async fn run(config: &Config, command: &Command) -> Result<()> {
     }
 }
 
-async fn add(app: &App, tenant: TenantId, file: &Path) -> Result<()> {
+async fn add(app: &App, file: &Path) -> Result<()> {
     let opened = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut hashing = Hashing { inner: BufReader::new(opened), hash: Sha256::new() };
     let archive = archive::read(&mut hashing)?;
     // What follows the end of the archive belongs to the file, too.
     io::copy(&mut hashing, &mut io::sink())?;
-    let rules = rules(app, tenant).await?;
+    let rules = rules(app).await?;
     let (facts, mut warnings) = compiled(&archive, &rules.definitions);
     ensure!(facts.len() <= LONGEST_FACTS, "the package says more than {LONGEST_FACTS} bytes of facts");
     let with = rules.definitions.with_packages(std::slice::from_ref(&facts));
@@ -85,7 +73,7 @@ async fn add(app: &App, tenant: TenantId, file: &Path) -> Result<()> {
     let package =
         NewPackage { name: &archive.name, version: &archive.version, digest: &digest, facts: &facts };
     let row = audit(app, &format!("package {} {} added", archive.name, archive.version));
-    app.store.add_package(tenant, package, row).await?;
+    app.store.add_package(app.tenant, package, row).await?;
     for warning in &warnings {
         println!("warning  {warning}");
     }
@@ -115,9 +103,9 @@ fn compiled(archive: &Archive, definitions: &Definitions) -> (String, Vec<String
     (compiled.facts, warnings)
 }
 
-async fn list(app: &App, tenant: TenantId) -> Result<()> {
-    let rules = rules(app, tenant).await?;
-    let added = app.store.packages(tenant).await?;
+async fn list(app: &App) -> Result<()> {
+    let rules = rules(app).await?;
+    let added = app.store.packages(app.tenant).await?;
     for guide in rules.definitions.guides() {
         let is_added = added.iter().any(|it| *it.name == *guide.name && *it.version == *guide.version);
         println!("{}  {} {}", if is_added { "added   " } else { "built in" }, guide.name, guide.version);
@@ -129,7 +117,7 @@ async fn list(app: &App, tenant: TenantId) -> Result<()> {
     for problem in rules.definitions.problems() {
         println!("not used  {problem}");
     }
-    for job in app.store.jobs(tenant, reindex::KIND, 5).await? {
+    for job in app.store.jobs(app.tenant, reindex::KIND, 5).await? {
         let walked: Walked = serde_json::from_slice(&job.progress).unwrap_or_default();
         let problem = job.problem.unwrap_or_default();
         println!("reindex   {} {:?}: {} resources done {problem}", job.id, job.state, walked.done);
@@ -137,8 +125,8 @@ async fn list(app: &App, tenant: TenantId) -> Result<()> {
     Ok(())
 }
 
-async fn rules(app: &App, tenant: TenantId) -> Result<Arc<Rules>> {
-    app.rules(tenant).await.map_err(|outcome| match outcome.cause() {
+async fn rules(app: &App) -> Result<Arc<Rules>> {
+    app.rules(app.tenant).await.map_err(|outcome| match outcome.cause() {
         Some(cause) => anyhow!("what is there already cannot be read: {cause}"),
         None => anyhow!("what is there already cannot be read"),
     })

@@ -150,7 +150,7 @@ fn finish(manifest: &Value, source: Source, left_out: Vec<String>) -> Result<Arc
     let name = named("name").ok_or(ArchiveError::Manifest("package.json names no package"))?;
     let version = named("version").ok_or(ArchiveError::Manifest("package.json states no version"))?;
     let versions = ["fhirVersions", "fhir-version-list"].iter().find_map(|it| manifest[*it].as_array());
-    let is_other = versions.is_some_and(|it| !it.is_empty() && !it.iter().any(|it| is_r4(it)));
+    let is_other = versions.is_some_and(|it| !it.is_empty() && !it.iter().any(is_r4));
     if is_other {
         return Err(ArchiveError::Manifest("the package is not for FHIR R4 (4.0)"));
     }
