@@ -1,7 +1,13 @@
 use super::{ids, patient, put, strict, until};
 use crate::support::server::{TestServer, send};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+use vesta::fhir::id::TenantId;
+use vesta::jobs::{self, KINDS};
+use vesta::store::jobs::JobState;
+use vesta::store::reindex::Walked;
 
 fn parameter(code: &str, kind: &str, expression: &str) -> Value {
     json!({"resourceType": "SearchParameter", "id": code, "url": format!("http://own.example/{code}"), "name": code,
@@ -128,4 +134,62 @@ async fn a_search_is_explained_without_its_values() {
     let told = told.assert_status(200).text();
     assert!(told.contains("\"plan\"") && told.contains("Scan"), "{told}");
     assert!(told.contains("\"leftOut\"") && !told.contains("female") && !told.contains("1970"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_walk_goes_on_where_its_worker_died_while_others_write() {
+    const PATIENTS: usize = 800;
+    let mut server = TestServer::start().await;
+    server.stop_workers();
+    let system = server.system();
+    for chunk in 0..PATIENTS / 200 {
+        let entries = (0..200).map(|place| {
+            let id = format!("p{}", chunk * 200 + place);
+            json!({"resource": patient(&id, "blue"), "request": {"method": "PUT", "url": format!("Patient/{id}")}})
+        });
+        let bundle =
+            json!({"resourceType": "Bundle", "type": "transaction", "entry": entries.collect::<Vec<_>>()});
+        system.post("", &bundle).await.assert_status(200);
+    }
+    let client = server.database.superuser().await;
+    client.batch_execute("update resource.patient set keys = '{}'").await.unwrap();
+    let begun = send(system.request("POST", "Patient/$reindex")).await.assert_status(202).json();
+    let id: Uuid = begun["parameter"][0]["valueString"].as_str().unwrap().parse().unwrap();
+
+    let lease = Duration::from_secs(2);
+    let app = Arc::clone(&server.app);
+    let dies = tokio::spawn(async move { jobs::once(&app, TenantId::FIRST, KINDS, lease).await });
+    let store = &server.app.store;
+    let begun = Instant::now();
+    let before = loop {
+        let job = store.job(TenantId::FIRST, id).await.unwrap().unwrap();
+        let walked: Walked = serde_json::from_slice(&job.progress).unwrap_or_default();
+        if walked.done > 0 {
+            break walked;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "nothing is done");
+    };
+    dies.abort();
+    assert!(dies.await.is_err_and(|it| it.is_cancelled()), "the worker dies before the end: {before:?}");
+    let job = store.job(TenantId::FIRST, id).await.unwrap().unwrap();
+    assert_eq!(job.state, JobState::Running, "nobody said that it ended");
+
+    // Written while nobody walks, one before and one after the place that was reached.
+    let mut changed = patient("p0", "blue");
+    changed["gender"] = "male".into();
+    put(&system, &changed).await.assert_status(200);
+    changed["id"] = format!("p{}", PATIENTS - 1).into();
+    put(&system, &changed).await.assert_status(200);
+
+    while !jobs::once(&server.app, TenantId::FIRST, KINDS, lease).await.unwrap() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let job = store.job(TenantId::FIRST, id).await.unwrap().unwrap();
+    let walked: Walked = serde_json::from_slice(&job.progress).unwrap();
+    assert_eq!((job.state, job.attempts), (JobState::Done, 2), "{walked:?}");
+    assert_eq!(walked.done, PATIENTS as u64, "nothing that was reported is done again");
+    for (gender, count) in [("female", PATIENTS - 2), ("male", 2)] {
+        let found = system.get(&format!("Patient?gender={gender}&_total=accurate&_count=1")).await;
+        assert_eq!(found.assert_status(200).json()["total"], count, "{gender}");
+    }
 }

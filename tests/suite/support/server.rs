@@ -205,6 +205,11 @@ impl TestServer {
         self.folder.join("ca.pem")
     }
 
+    /// No job is worked on any more: the test does that itself.
+    pub fn stop_workers(&mut self) {
+        self.workers.drain(..).for_each(|it| it.abort());
+    }
+
     /// A new certificate in the place of the old one; the PEM of its authority.
     pub fn renew_certificate(&self) -> String {
         renew_certificate(&self.folder)
