@@ -23,3 +23,4 @@ pub mod secret_key;
 pub mod sign;
 pub mod token_hash;
 pub mod totp;
+pub mod webauthn;

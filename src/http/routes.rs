@@ -82,8 +82,11 @@ pub static ENDPOINTS: &[Endpoint] = &[
     public("POST", "/auth/logout", |call| Box::pin(smart::logout_by_post(call))),
     public("GET", "/auth/manage", |call| Box::pin(smart::manage(call))),
     public("POST", "/auth/manage", |call| Box::pin(smart::manage_by_post(call))),
+    public("GET", "/auth/factors", |call| Box::pin(smart::factors(call))),
+    public("POST", "/auth/factors", |call| Box::pin(smart::factors_by_post(call))),
     public("GET", "/auth/brands", |call| Box::pin(smart::brands(call))),
     public("GET", "/assets/style.css", |call| Box::pin(smart::style_sheet(call))),
+    public("GET", "/assets/passkey.js", |call| Box::pin(smart::passkey_script(call))),
     public("GET", "/assets/smart-style.json", |call| Box::pin(smart::style(call))),
     // https://hl7.org/fhir/R4/http.html#capabilities
     public("GET", "/fhir/metadata", |call| Box::pin(fhir::capabilities(call))),

@@ -15,7 +15,7 @@ use crate::smart::error::OAuthError;
 use crate::smart::page::{Body, Cookie, Page, Reply};
 use crate::smart::request::{Form, Request};
 use crate::smart::{
-    authorize, client, discovery, flow, introspect, launch, logout, manage, register, revoke, token,
+    authorize, client, discovery, factors, flow, introspect, launch, logout, manage, register, revoke, token,
     user_info,
 };
 use actix_web::HttpResponse;
@@ -71,6 +71,11 @@ pub(super) async fn style_sheet(_call: Call) -> Answer {
     Ok(public(plain::text(StatusCode::OK, "text/css; charset=utf-8", pages::STYLE.to_owned())))
 }
 
+/// `GET /assets/passkey.js`
+pub(super) async fn passkey_script(_call: Call) -> Answer {
+    Ok(public(plain::text(StatusCode::OK, "text/javascript; charset=utf-8", pages::SCRIPT.to_owned())))
+}
+
 /// `GET /auth/authorize`
 pub(super) async fn authorize(call: Call) -> Answer {
     let form = query_form(&call);
@@ -116,6 +121,23 @@ pub(super) async fn manage_by_post(mut call: Call) -> Answer {
     let form = body_form(&mut call).await;
     browse(call, form, |request, form, cookie| async move {
         manage::change(&request, &form, cookie.as_deref()).await
+    })
+    .await
+}
+
+/// `GET /auth/factors`
+pub(super) async fn factors(call: Call) -> Answer {
+    browse(call, Ok(Form::default()), |request, _, cookie| async move {
+        factors::show(&request, cookie.as_deref()).await
+    })
+    .await
+}
+
+/// `POST /auth/factors`
+pub(super) async fn factors_by_post(mut call: Call) -> Answer {
+    let form = body_form(&mut call).await;
+    browse(call, form, |request, form, cookie| async move {
+        factors::change(&request, &form, cookie.as_deref()).await
     })
     .await
 }
@@ -385,8 +407,9 @@ fn page(call: &Call, status: StatusCode, page: &Page) -> HttpResponse {
     let mut response = plain::text(status, "text/html; charset=utf-8", html);
     let onward = page.form().map(|form| form.onward.as_str()).unwrap_or_default();
     // Browsers hold a form's redirections to `form-action`, too: the app's address must stand there.
+    let script = if pages::has_script(page) { "script-src 'self'; " } else { "" };
     let policy = format!(
-        "default-src 'none'; style-src 'self'; form-action 'self' {onward}; frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; style-src 'self'; {script}form-action 'self' {onward}; frame-ancestors 'none'; base-uri 'none'"
     );
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);

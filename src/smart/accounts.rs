@@ -95,6 +95,7 @@ pub async fn put_user(request: &Request, user: &User) -> Result<Uuid, OAuthError
             display,
             totp,
             recovery: before.recovery,
+            passkeys: before.passkeys,
         },
     };
     if known.as_ref() != Some(&account) {
@@ -116,6 +117,7 @@ pub async fn reset_second_factor(request: &Request, username: &str) -> Result<Uu
     };
     account.private.totp = None;
     account.private.recovery.clear();
+    account.private.passkeys.clear();
     request.app.store.put_account(request.tenant, &account).await?;
     request.app.store.end_sessions_of(request.tenant, account.id).await?;
     let who = Who { user: &account.id.to_string(), ..Who::default() };

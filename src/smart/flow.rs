@@ -17,6 +17,7 @@ use crate::smart::error::OAuthError;
 use crate::smart::launch::Launch;
 use crate::smart::login::{self, Attempt};
 use crate::smart::page::{self, Page, Reply};
+use crate::smart::passkey::{self, Deed};
 use crate::smart::record::{self, Who};
 use crate::smart::request::{Form, Request};
 use crate::smart::session::Browser;
@@ -111,7 +112,16 @@ pub(super) async fn begin(request: &Request, flow: &Flow) -> Result<SecretString
 /// # Errors
 /// The database fails.
 pub async fn sign_in(request: &Request, then: &str) -> Result<Reply, OAuthError> {
-    let name = begin(request, &Flow { redirect_uri: then.to_owned(), ..Flow::default() }).await?;
+    sign_in_since(request, then, 0).await
+}
+
+/// The same, for a user who has not signed in since then.
+///
+/// # Errors
+/// The database fails.
+pub async fn sign_in_since(request: &Request, then: &str, since: i64) -> Result<Reply, OAuthError> {
+    let flow = Flow { redirect_uri: then.to_owned(), signed_in_after: since, ..Flow::default() };
+    let name = begin(request, &flow).await?;
     Ok(Reply::redirect(address(request, &name)))
 }
 
@@ -252,6 +262,7 @@ impl Current {
             client: client.to_owned(),
             complaint,
             onward: onward(&self.flow.redirect_uri),
+            question: None,
             retry_after_seconds: None,
         }
     }
@@ -281,7 +292,13 @@ pub(super) async fn present(
     let form = current.form(&client, complaint);
     let page = match current.step() {
         Step::SignIn => Page::SignIn(form),
-        Step::SecondFactor => Page::SecondFactor(form),
+        Step::SecondFactor => {
+            let question = match &current.account {
+                Some(account) => passkey::ask(request, account, Deed::SignIn).await?,
+                None => None,
+            };
+            Page::SecondFactor(page::Form { question, ..form })
+        }
         Step::Enrolment => enrolment(request, current, form).await?,
         Step::Patient => return directory::patients(request, current, form).await,
         Step::Encounter => directory::encounters(request, current, form).await?,
@@ -333,7 +350,7 @@ async fn take_password(request: &Request, mut current: Current, form: &Form) -> 
                 return present(request, &mut current, Some(complaint)).await;
             }
             let before = current.browser.session.hash.clone();
-            current.browser = Browser::open(request, Some(account.id)).await?;
+            current.browser = Browser::open(request, Some(account.id), "pwd").await?;
             request.app.store.end_session(request.tenant, &before).await?;
             current.account = Some(account);
             rebind(request, current).await
@@ -350,10 +367,15 @@ async fn take_second_factor(
 ) -> Result<Reply, OAuthError> {
     let code = form.one("otp")?.unwrap_or_default();
     let account = current.account.clone().ok_or_else(|| OAuthError::access_denied("nobody has signed in"))?;
-    match login::second_factor(request, account, code).await? {
+    // RFC 8176: `swk` claims less than `hwk`, and is true of every passkey.
+    let (attempt, method) = match form.one("passkey")? {
+        Some(answer) => (passkey::second_factor(request, account, answer).await?, "swk"),
+        None => (login::second_factor(request, account, code).await?, "otp"),
+    };
+    match attempt {
         Attempt::Right(account) => {
             current.account = Some(account);
-            current.browser = current.browser.strengthened(request).await?;
+            current.browser = current.browser.strengthened(request, method).await?;
             rebind(request, current).await
         }
         Attempt::Wrong(complaint) => present(request, &mut current, Some(complaint.to_owned())).await,
@@ -370,7 +392,7 @@ async fn take_enrolment(request: &Request, mut current: Current, form: &Form) ->
     match login::enrol(request, account, (&secret, code)).await? {
         Attempt::Right(codes) => {
             current.flow.enrolling = None;
-            current.browser = current.browser.strengthened(request).await?;
+            current.browser = current.browser.strengthened(request, "otp").await?;
             current.flow.browser = Some(current.browser_name());
             current.keep(request).await?;
             let page = Page::RecoveryCodes { form: current.form("", None), codes };

@@ -149,18 +149,18 @@ pub(super) fn describe(word: &str) -> String {
         return plain.to_owned();
     }
     let Some(scope) = ResourceScope::parse(word) else { return word.to_owned() };
-    let deeds: Vec<&str> = PERMISSIONS
-        .into_iter()
-        .filter(|it| scope.permissions.allow(*it))
-        .map(|it| match it {
-            Permission::Create => "add",
-            Permission::Read => "read",
-            Permission::Update => "change",
-            Permission::Delete => "delete",
-            Permission::Search => "search",
-        })
-        .collect();
-    let what = scope.resource_type.map_or("all records", crate::fhir::id::ResourceType::name);
+    let may = |it| scope.permissions.allow(it);
+    let deeds: Vec<&str> = [
+        (may(Permission::Read), "read"),
+        (may(Permission::Search) && !may(Permission::Read), "find"),
+        (may(Permission::Create), "add"),
+        (may(Permission::Update), "change"),
+        (may(Permission::Delete), "delete"),
+    ]
+    .into_iter()
+    .filter_map(|(is_allowed, deed)| is_allowed.then_some(deed))
+    .collect();
+    let what = scope.resource_type.map_or("all records", |it| plain_name(it.name()));
     let whose = match scope.level {
         Level::Patient => "of the chosen patient",
         Level::User => "that you may see",
@@ -169,6 +169,32 @@ pub(super) fn describe(word: &str) -> String {
     let part: Vec<String> = scope.query.iter().map(|(name, value)| format!("{name} {value}")).collect();
     let part = if part.is_empty() { String::new() } else { format!(", only {}", part.join(" and ")) };
     format!("{} {what} {whose}{part}", deeds.join(", "))
+}
+
+/// What people call the resources that most apps ask for.
+fn plain_name(type_name: &'static str) -> &'static str {
+    match type_name {
+        "AllergyIntolerance" => "allergies",
+        "Appointment" => "appointments",
+        "CarePlan" => "care plans",
+        "CareTeam" => "care teams",
+        "Condition" => "problems and diagnoses",
+        "Coverage" => "insurance",
+        "Device" => "implants and devices",
+        "DiagnosticReport" => "reports",
+        "DocumentReference" => "documents and notes",
+        "Encounter" => "visits",
+        "Goal" => "goals",
+        "Immunization" => "immunizations",
+        "MedicationDispense" => "dispensed medications",
+        "MedicationRequest" => "prescriptions",
+        "Observation" => "measurements and results",
+        "Patient" => "names, birth dates and addresses",
+        "Procedure" => "procedures",
+        "QuestionnaireResponse" => "answers to questionnaires",
+        "ServiceRequest" => "orders and referrals",
+        other => other,
+    }
 }
 
 /// A short name of a scope for the `id` of its checkbox.
@@ -224,6 +250,6 @@ mod tests {
         assert_eq!(chosen(&asked, choices.into_iter()), ["openid", problem_list.as_str()]);
         assert_eq!(finer("patient/Condition.read").len(), 3);
         assert!(finer("patient/*.rs").is_empty());
-        assert_eq!(describe("patient/Condition.rs"), "read, search Condition of the chosen patient");
+        assert_eq!(describe("patient/Condition.rs"), "read problems and diagnoses of the chosen patient");
     }
 }

@@ -33,8 +33,7 @@ pub(super) fn claims(
         "iat": now,
         "exp": now + LIFETIME_SECONDS,
         "auth_time": grant.auth_time,
-        // RFC 8176: a password and a one-time password are two factors.
-        "amr": ["pwd", "otp", "mfa"],
+        "amr": grant.methods,
         "acr": "urn:vesta:acr:two-factors",
         "sid": grant.sid,
     });

@@ -153,7 +153,8 @@ pub(super) async fn by_id(request: &Request, id: Uuid) -> Result<Option<Account>
     Ok(account.filter(|it| it.disabled.is_none()))
 }
 
-async fn locked(request: &Request, username: &str) -> Result<Option<i64>, OAuthError> {
+/// The seconds for which nobody may try.
+pub(super) async fn locked(request: &Request, username: &str) -> Result<Option<i64>, OAuthError> {
     let since = request.later(-WINDOW_SECONDS);
     let store = &request.app.store;
     let until =
@@ -161,7 +162,8 @@ async fn locked(request: &Request, username: &str) -> Result<Option<i64>, OAuthE
     Ok(until.map(|until| until.saturating_sub(request.now).div_euclid(1_000_000).max(0) + 1))
 }
 
-async fn count(request: &Request, username: &str) -> Result<(), OAuthError> {
+/// Counts a failure.
+pub(super) async fn count(request: &Request, username: &str) -> Result<(), OAuthError> {
     Ok(request.app.store.count_sign_in_failure(request.tenant, &subjects(request, username)).await?)
 }
 
@@ -170,7 +172,8 @@ fn subjects<'a>(request: &'a Request, username: &'a str) -> Vec<Subject<'a>> {
     std::iter::once(Subject::Account(username)).chain(address).collect()
 }
 
-async fn record_refusal(
+/// Records a failure.
+pub(super) async fn record_refusal(
     request: &Request,
     user: &str,
     (kind, rule): (Kind, &'static str),

@@ -8,7 +8,8 @@ use crate::smart::page::{self, Choice, Page, Reply};
 use crate::smart::record::{self, Who};
 use crate::smart::request::{Form, Request};
 use crate::smart::session::Browser;
-use crate::smart::{flow, login, revoke};
+use crate::smart::factors::day;
+use crate::smart::{flow, granting, login, revoke};
 use crate::store::accounts::Account;
 use crate::store::grants::Grants;
 use uuid::Uuid;
@@ -60,7 +61,9 @@ async fn list(request: &Request, browser: &Browser, account: &Account) -> Result
     for row in request.app.store.grants_of(request.tenant, account.id).await? {
         let client = client::find(request, &row.client).await?;
         let label = client.map_or_else(|| row.client.clone(), |it| it.name().to_owned());
-        let detail = Grant::of(&row)?.scopes.join(" ");
+        let scopes = Grant::of(&row)?.scopes;
+        let scopes: Vec<String> = scopes.iter().map(|it| granting::describe(it)).collect();
+        let detail = format!("Since {}: {}.", day(row.created), scopes.join("; "));
         grants.push(Choice { value: row.id.to_string(), label, detail });
     }
     let form = page::Form { csrf: browser.csrf(PURPOSE), ..page::Form::default() };

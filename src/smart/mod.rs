@@ -23,9 +23,11 @@ mod consent;
 mod directory;
 mod granting;
 mod login;
+mod passkey;
 
 pub mod launch;
 pub mod logout;
+pub mod factors;
 pub mod manage;
 
 pub mod client;

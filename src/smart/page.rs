@@ -80,6 +80,17 @@ pub enum Page {
         /// The apps.
         grants: Vec<Choice>,
     },
+    /// How a user signs in.
+    Factors {
+        /// The form.
+        form: Form,
+        /// The id and the name of the user.
+        user: (String, String),
+        /// The passkeys.
+        passkeys: Vec<Choice>,
+        /// How many recovery codes have not been used.
+        codes_left: usize,
+    },
     /// Whether to log out.
     LogOut {
         /// The form.
@@ -118,8 +129,21 @@ pub struct Form {
     pub complaint: Option<String>,
     /// Where the browser goes in the end, as CSP writes it: an origin, or a scheme.
     pub onward: String,
+    /// What an authenticator may sign.
+    pub question: Option<Question>,
     /// Whether that was for the limit of tries: the seconds to wait.
     pub retry_after_seconds: Option<i64>,
+}
+
+/// What an authenticator is asked to sign.
+#[derive(Clone, Default)]
+pub struct Question {
+    /// The challenge, base64url.
+    pub challenge: String,
+    /// The id of the relying party.
+    pub party: String,
+    /// The ids of the passkeys of the user.
+    pub passkeys: Vec<String>,
 }
 
 /// Something to choose.
@@ -156,6 +180,7 @@ impl Page {
             | Page::EncounterPicker { form, .. }
             | Page::Consent { form, .. }
             | Page::Grants { form, .. }
+            | Page::Factors { form, .. }
             | Page::LogOut { form, .. } => Some(form),
             Page::Notice { .. } | Page::Error { .. } => None,
         }

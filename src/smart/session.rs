@@ -47,15 +47,16 @@ impl Browser {
     pub async fn of(request: &Request, cookie: Option<&str>) -> Result<Browser, OAuthError> {
         match Browser::known(request, cookie).await? {
             Some(browser) => Ok(browser),
-            None => Browser::open(request, None).await,
+            None => Browser::open(request, None, "").await,
         }
     }
 
-    /// A new session, with a new cookie: after the password of that account was given.
+    /// A new session, with a new cookie: after the password of that account, or whatever `method` says, was
+    /// given.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn open(request: &Request, account: Option<Uuid>) -> Result<Browser, OAuthError> {
+    pub async fn open(request: &Request, account: Option<Uuid>, method: &str) -> Result<Browser, OAuthError> {
         let cookie = random::token_urlsafe(32);
         let session = Session {
             hash: token_hash::hash(cookie.expose_secret()),
@@ -63,6 +64,7 @@ impl Browser {
             account,
             signed_in: account.map(|_| request.now),
             strong: None,
+            methods: method.to_owned(),
         };
         request.app.store.open_session(request.tenant, &session).await?;
         Ok(Browser { session, cookie, is_new: true })
@@ -72,11 +74,12 @@ impl Browser {
     ///
     /// # Errors
     /// The database fails.
-    pub async fn strengthened(self, request: &Request) -> Result<Browser, OAuthError> {
+    pub async fn strengthened(self, request: &Request, method: &str) -> Result<Browser, OAuthError> {
         let cookie = random::token_urlsafe(32);
         let session = Session {
             hash: token_hash::hash(cookie.expose_secret()),
             strong: Some(request.now),
+            methods: format!("{} {method} mfa", self.session.methods),
             ..self.session.clone()
         };
         request.app.store.open_session(request.tenant, &session).await?;

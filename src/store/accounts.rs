@@ -3,6 +3,7 @@
 //! A user name may be an e-mail address, and says who somebody is: it is found by its keyed hash, and lies
 //! sealed, together with the secret of the second factor and the hashes of the recovery codes.
 
+use crate::crypto::webauthn::Passkey;
 use crate::fhir::id::TenantId;
 use crate::store::Store;
 use crate::store::error::StoreError;
@@ -41,6 +42,9 @@ pub struct Private {
     pub totp: Option<String>,
     /// The hashes of the recovery codes that are left.
     pub recovery: Vec<String>,
+    /// The passkeys, each a second factor.
+    #[serde(default)]
+    pub passkeys: Vec<Passkey>,
 }
 
 /// The label of what is sealed here.

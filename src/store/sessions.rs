@@ -7,7 +7,7 @@ use crate::fhir::id::TenantId;
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::sql::Sql;
-use diesel::sql_types::{BigInt, Binary, Nullable, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Binary, Nullable, Text, Uuid as SqlUuid};
 use uuid::Uuid;
 
 /// One browser.
@@ -23,6 +23,8 @@ pub struct Session {
     pub signed_in: Option<i64>,
     /// When the second factor was given.
     pub strong: Option<i64>,
+    /// How somebody signed in: words of RFC 8176, with spaces between.
+    pub methods: String,
 }
 
 /// How long sessions live.
@@ -34,8 +36,8 @@ pub struct Lifetime {
     pub absolute_microseconds: i64,
 }
 
-type Row = (Vec<u8>, i64, Option<Uuid>, Option<i64>, Option<i64>, i64);
-type RowTypes = (Binary, BigInt, Nullable<SqlUuid>, Nullable<BigInt>, Nullable<BigInt>, BigInt);
+type Row = (Vec<u8>, i64, Option<Uuid>, Option<i64>, Option<i64>, i64, String);
+type RowTypes = (Binary, BigInt, Nullable<SqlUuid>, Nullable<BigInt>, Nullable<BigInt>, BigInt, Text);
 
 const MINUTE: i64 = 60_000_000;
 
@@ -46,11 +48,12 @@ impl Store {
     /// The database fails.
     pub async fn open_session(&self, tenant: TenantId, session: &Session) -> Result<(), StoreError> {
         let sql = Sql::new(
-            "insert into sessions (tenant, hash, created, used, account, signed_in, strong) \
-             values ($1, $2, $3, $4, $5, $6, $7)",
+            "insert into sessions (tenant, hash, created, used, account, signed_in, strong, methods) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
         );
         let sql = sql.with(tenant.0).with(session.hash.clone()).with(session.created).with(self.now());
         let sql = sql.with(session.account).with(session.signed_in).with(session.strong);
+        let sql = sql.with(session.methods.clone());
         self.act(tenant, &sql).await?;
         Ok(())
     }
@@ -67,7 +70,7 @@ impl Store {
     ) -> Result<Option<Session>, StoreError> {
         let now = self.now();
         let sql = Sql::new(
-            "select hash, created, account, signed_in, strong, used from sessions \
+            "select hash, created, account, signed_in, strong, used, methods from sessions \
              where tenant = $1 and hash = $2 and ended is null and used > $3 and created > $4",
         );
         let sql = sql
@@ -76,14 +79,14 @@ impl Store {
             .with(now.saturating_sub(lifetime.idle_microseconds))
             .with(now.saturating_sub(lifetime.absolute_microseconds));
         let rows = self.ask::<RowTypes, Row>(tenant, &[], &sql).await?;
-        let Some((hash, created, account, signed_in, strong, used)) = rows.into_iter().next() else {
+        let Some((hash, created, account, signed_in, strong, used, methods)) = rows.into_iter().next() else {
             return Ok(None);
         };
         if now.saturating_sub(used) > MINUTE.min(lifetime.idle_microseconds / 4) {
             let sql = Sql::new("update sessions set used = $3 where tenant = $1 and hash = $2");
             self.act(tenant, &sql.with(tenant.0).with(hash.clone()).with(now)).await?;
         }
-        Ok(Some(Session { hash, created, account, signed_in, strong }))
+        Ok(Some(Session { hash, created, account, signed_in, strong, methods }))
     }
 
     /// Whether a session that began after that has not ended. It is not used by this.

@@ -21,6 +21,10 @@ pub enum TicketKind {
     Registration,
     /// A client assertion that was seen.
     Assertion,
+    /// A question that an authenticator is to sign.
+    Passkey,
+    /// A sign-in at another provider under way.
+    Federation,
 }
 
 impl TicketKind {
@@ -30,6 +34,8 @@ impl TicketKind {
             TicketKind::Launch => 2,
             TicketKind::Registration => 3,
             TicketKind::Assertion => 4,
+            TicketKind::Passkey => 5,
+            TicketKind::Federation => 6,
         }
     }
 }

@@ -70,6 +70,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["store", "embedded_postgres"]),
     ("aes_gcm", &["crypto"]),
     ("hmac", &["crypto"]),
+    ("aws_lc_rs", &["crypto"]),
     ("hkdf", &["crypto"]),
     ("ed25519_dalek", &["crypto"]),
     ("jsonwebtoken", &["crypto"]),

@@ -44,11 +44,74 @@ pub(super) fn sign_in(form: &Form) -> String {
 pub(super) fn second_factor(form: &Form) -> String {
     format!(
         "<p>Enter the code that your authenticator app shows, or one of your recovery codes.</p>{}{}\
-         <div class=\"buttons\"><button>Go on</button>{}</div></form>",
+         <div class=\"buttons\"><button>Go on</button>{}</div></form>{}",
         open("flow", form, "second-factor"),
         code_field(),
         cancel(),
+        passkey(form, "flow", "second-factor", "", "Use a passkey"),
     )
+}
+
+/// A form that the script shows, where there is a question for authenticators: a passkey for it.
+fn passkey(form: &Form, action: &str, step: &str, more: &str, button: &str) -> String {
+    let Some(question) = &form.question else { return String::new() };
+    let plain = Form { complaint: None, ..form.clone() };
+    let data = format!(
+        "<form hidden data-challenge=\"{}\" data-party=\"{}\" data-passkeys=\"{}\"",
+        escape(&question.challenge),
+        escape(&question.party),
+        escape(&question.passkeys.join(" "))
+    );
+    let fields = open(action, &plain, step).replacen("<form", &data, 1);
+    format!(
+        "{fields}{more}<input type=\"hidden\" name=\"passkey\"><div class=\"buttons\">\
+         <button class=\"quiet\">{button}</button></div>\
+         <p class=\"complaint\" role=\"alert\" hidden>No passkey was used. Try again, or go on without one.</p></form>"
+    )
+}
+
+/// The passkeys and recovery codes of a user.
+pub(super) fn factors(
+    form: &Form,
+    (id, username): &(String, String),
+    passkeys: &[Choice],
+    codes_left: usize,
+) -> String {
+    let mut html = String::new();
+    if let Some(complaint) = &form.complaint {
+        html.push_str(&format!("<p class=\"complaint\" role=\"alert\">{}</p>", escape(complaint)));
+    }
+    let plain = Form { complaint: None, ..form.clone() };
+    html.push_str("<h2>Passkeys</h2>");
+    if passkeys.is_empty() {
+        html.push_str("<p>You have none. A passkey is a fingerprint, a face or a key in place of the code.</p>");
+    } else {
+        html.push_str(&open("factors", &plain, ""));
+        html.push_str("<ul class=\"choices\">");
+        for it in passkeys {
+            html.push_str(&format!(
+                "<li><div><strong>{name}</strong><br><span class=\"faint\">{}</span></div>\
+                 <button class=\"quiet\" name=\"remove\" value=\"{}\" aria-label=\"Remove {name}\">Remove</button></li>",
+                escape(&it.detail),
+                escape(&it.value),
+                name = escape(&it.label),
+            ));
+        }
+        html.push_str("</ul></form>");
+    }
+    let data = format!(" data-user=\"{}\" data-username=\"{}\" ", escape(id), escape(username));
+    let name = "<label for=\"name\">Name of a new passkey</label>\
+                <input type=\"text\" id=\"name\" name=\"name\" maxlength=\"60\" autocomplete=\"off\">";
+    let add = passkey(&plain, "factors", "", name, "Add a passkey");
+    html.push_str(&add.replacen("<form hidden ", &format!("<form hidden{data}"), 1));
+    html.push_str("<noscript><p class=\"faint\">To add one, allow scripts for this page.</p></noscript>");
+    html.push_str(&format!(
+        "<h2>Recovery codes</h2><p>{codes_left} have not been used. New ones take the place of all others.</p>{}\
+         <div class=\"buttons\"><button class=\"quiet\" name=\"recovery\" value=\"new\">New recovery codes</button></div>\
+         </form><p class=\"more\"><a href=\"/auth/manage\">Your apps</a> · <a href=\"/auth/logout\">Log out</a></p>",
+        open("factors", &plain, ""),
+    ));
+    html
 }
 
 pub(super) fn enrolment(form: &Form, secret: &str, picture: &str) -> String {
@@ -68,12 +131,15 @@ pub(super) fn enrolment(form: &Form, secret: &str, picture: &str) -> String {
 
 pub(super) fn recovery_codes(form: &Form, codes: &[String]) -> String {
     let codes: String = codes.iter().map(|code| format!("<li>{}</li>", escape(code))).collect();
+    let (onward, flow) = match form.flow.as_str() {
+        "" => ("/auth/factors", String::new()),
+        flow => ("/auth/flow", hidden("flow", flow)),
+    };
     format!(
         "<p>Each of these lets you in once when your authenticator app is lost. They are shown only now: print \
          them, or write them down.</p><ol class=\"codes\">{codes}</ol>\
-         <form method=\"get\" action=\"/auth/flow\">{}<div class=\"buttons\"><button>I have kept them</button></div>\
-         </form>",
-        hidden("flow", &form.flow),
+         <form method=\"get\" action=\"{onward}\">{flow}<div class=\"buttons\"><button>I have kept them</button></div>\
+         </form>"
     )
 }
 

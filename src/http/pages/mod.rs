@@ -12,6 +12,9 @@ mod forms;
 use crate::smart::page::{Choice, Form, Page, ScopeChoice};
 use askama::Template;
 
+/// The one script: passkeys.
+pub(super) const SCRIPT: &str = include_str!("passkey.js");
+
 /// The one style sheet.
 pub(super) const STYLE: &str = include_str!("style.css");
 
@@ -27,6 +30,9 @@ pub(super) const STYLE: &str = include_str!("style.css");
 <meta name="robots" content="noindex">
 <title>{{ title }} · Vesta</title>
 <link rel="stylesheet" href="/assets/style.css">
+{%- if has_script %}
+<script src="/assets/passkey.js" defer></script>
+{%- endif %}
 </head>
 <body>
 <main>
@@ -43,6 +49,12 @@ pub(super) const STYLE: &str = include_str!("style.css");
 struct Frame<'a> {
     title: &'a str,
     body: &'a str,
+    has_script: bool,
+}
+
+/// Whether a page has something to do for the script.
+pub(super) fn has_script(page: &Page) -> bool {
+    page.form().is_some_and(|form| form.question.is_some())
 }
 
 /// The HTML of a page.
@@ -66,6 +78,9 @@ pub(super) fn html(page: &Page) -> String {
             (format!("Let {} in?", form.client), consent(form, patient.as_deref(), scopes))
         }
         Page::Grants { form, grants: found } => ("Your apps".to_owned(), grants(form, found)),
+        Page::Factors { form, user, passkeys, codes_left } => {
+            ("How you sign in".to_owned(), forms::factors(form, user, passkeys, *codes_left))
+        }
         Page::LogOut { form, hidden } => ("Log out?".to_owned(), log_out(form, hidden)),
         Page::Notice { title, text } => ((*title).to_owned(), format!("<p>{}</p>", escape(text))),
         Page::Error { code, text, retry_after_seconds } => {
@@ -79,7 +94,7 @@ pub(super) fn html(page: &Page) -> String {
         }
     };
     // The frame has no loop and no failing value: it renders.
-    Frame { title: &title, body: &body }.render().unwrap_or_default()
+    Frame { title: &title, body: &body, has_script: has_script(page) }.render().unwrap_or_default()
 }
 
 fn consent(form: &Form, patient: Option<&str>, scopes: &[ScopeChoice]) -> String {
@@ -88,20 +103,21 @@ fn consent(form: &Form, patient: Option<&str>, scopes: &[ScopeChoice]) -> String
         body.push_str(&format!("<p>For the record of <strong>{}</strong>.</p>", escape(patient)));
     }
     body.push_str(
-        "<p>The app asks to do this. Untick what it shall not do; tick a part to grant only that.</p>",
+        "<p>The app asks to do this. Untick what it shall not do; instead of a whole you may tick parts of it.</p>",
     );
     body.push_str(&forms::open("flow", form, "consent"));
     body.push_str("<fieldset><legend class=\"sr\">What the app may do</legend><ul class=\"choices\">");
-    for choice in scopes {
-        let (class, checked) = if choice.is_finer { (" class=\"finer\"", "") } else { ("", " checked") };
-        let prefix = if choice.is_finer { "only " } else { "" };
-        body.push_str(&format!(
-            "<li{class}><input type=\"checkbox\" name=\"scope\" id=\"s-{id}\" value=\"{scope}\"{checked}>\
-             <label for=\"s-{id}\">{prefix}{label}<br><code class=\"faint\">{scope}</code></label></li>",
-            id = escape(&choice.id),
-            scope = escape(&choice.scope),
-            label = escape(&choice.label),
-        ));
+    let mut scopes = scopes.iter().peekable();
+    while let Some(choice) = scopes.next() {
+        body.push_str(&format!("<li>{}", tick(choice)));
+        if scopes.peek().is_some_and(|it| it.is_finer) {
+            body.push_str("<details><summary>Only a part of this</summary><ul>");
+            while let Some(part) = scopes.next_if(|it| it.is_finer) {
+                body.push_str(&format!("<li>{}</li>", tick(part)));
+            }
+            body.push_str("</ul></details>");
+        }
+        body.push_str("</li>");
     }
     body.push_str("</ul></fieldset>");
     body.push_str(
@@ -111,16 +127,29 @@ fn consent(form: &Form, patient: Option<&str>, scopes: &[ScopeChoice]) -> String
     body
 }
 
+/// A scope to tick. What it says in full stands there for the whole ones; a part is told by its name.
+fn tick(choice: &ScopeChoice) -> String {
+    let (id, scope, label) = (escape(&choice.id), escape(&choice.scope), escape(&choice.label));
+    let (checked, code) = match choice.is_finer {
+        true => ("", String::new()),
+        false => (" checked", format!("<br><code class=\"faint\">{scope}</code>")),
+    };
+    format!(
+        "<input type=\"checkbox\" name=\"scope\" id=\"s-{id}\" value=\"{scope}\"{checked}>\
+         <label for=\"s-{id}\">{label}{code}</label>"
+    )
+}
+
 fn grants(form: &Form, grants: &[Choice]) -> String {
     if grants.is_empty() {
-        return "<p>You have let no app in.</p>".to_owned();
+        return format!("<p>You have let no app in.</p>{FACTORS_LINK}");
     }
     let mut body = "<p>These apps may act for you. Take back what you do not want any more.</p>".to_owned();
     body.push_str(&forms::open("manage", form, ""));
     body.push_str("<ul class=\"choices\">");
     for grant in grants {
         body.push_str(&format!(
-            "<li><div><strong>{}</strong><br><code class=\"faint\">{}</code></div>\
+            "<li><div><strong>{}</strong><br><span class=\"faint\">{}</span></div>\
              <button class=\"quiet\" name=\"grant\" value=\"{}\">Take back</button></li>",
             escape(&grant.label),
             escape(&grant.detail),
@@ -128,8 +157,12 @@ fn grants(form: &Form, grants: &[Choice]) -> String {
         ));
     }
     body.push_str("</ul></form>");
+    body.push_str(FACTORS_LINK);
     body
 }
+
+const FACTORS_LINK: &str = "<p class=\"more\"><a href=\"/auth/factors\">How you sign in</a> · \
+                            <a href=\"/auth/logout\">Log out</a></p>";
 
 fn log_out(form: &Form, hidden: &[(&'static str, String)]) -> String {
     let mut body = "<p>Apps that only work while you are here lose their access, too.</p>".to_owned();
@@ -149,6 +182,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smart::page::Question;
 
     #[test]
     fn no_value_becomes_markup() {
@@ -160,6 +194,11 @@ mod tests {
             client: evil.into(),
             complaint: Some(evil.into()),
             onward: String::new(),
+            question: Some(Question {
+                challenge: evil.into(),
+                party: evil.into(),
+                passkeys: vec![evil.into()],
+            }),
             retry_after_seconds: None,
         };
         let scope = ScopeChoice { id: evil.into(), scope: evil.into(), label: evil.into(), is_finer: true };
@@ -172,11 +211,17 @@ mod tests {
             Page::EncounterPicker { form: form.clone(), found: vec![choice()] },
             Page::Consent { form: form.clone(), patient: Some(evil.into()), scopes: vec![scope] },
             Page::Grants { form: form.clone(), grants: vec![choice()] },
+            Page::Factors {
+                form: form.clone(),
+                user: (evil.into(), evil.into()),
+                passkeys: vec![choice()],
+                codes_left: 3,
+            },
             Page::LogOut { form, hidden: vec![("state", evil.into())] },
             Page::Notice { title: "Done", text: evil.into() },
             Page::Error { code: "invalid_request", text: evil.into(), retry_after_seconds: None },
         ] {
-            let html = html(&page);
+            let html = html(&page).replace("<script src=\"/assets/passkey.js\" defer></script>", "");
             assert!(html.contains("&#60;script&#62;") || html.contains("&lt;script&gt;"), "{html}");
             assert!(
                 !html.contains("<script") && !html.contains(" style=") && !html.contains("=\"<"),

@@ -52,6 +52,9 @@ pub struct Grant {
     pub auth_time: i64,
     /// A name of the session.
     pub sid: String,
+    /// How the user signed in: words of RFC 8176.
+    #[serde(default)]
+    pub methods: Vec<String>,
 }
 
 /// An access token, and what it says.

@@ -50,6 +50,7 @@ async function standalone() {
   await look(page, "consent");
   await page.locator('input[value="patient/MedicationRequest.rs"]').uncheck();
   await page.locator('input[value="patient/Condition.rs"]').uncheck();
+  await page.getByText("Only a part of this").last().click();
   await page.locator('input[value^="patient/Condition.rs?"][value$="|problem-list-item"]').check();
   await page.getByRole("button", { name: "Allow" }).click();
 

@@ -50,6 +50,11 @@ async fn our_own_app_in_a_browser() {
     World::begin(|_| {}).await.node("chart.mjs").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn passkeys_in_a_browser() {
+    World::begin(|_| {}).await.node("passkey.mjs").await;
+}
+
 /// A server with users, clients and a record, and what a program needs to know of it.
 pub struct World {
     pub server: TestServer,
