@@ -148,7 +148,8 @@ pub fn register(
     let counter = check_authenticator_data(party, &authenticator_data)?;
     // WebAuthn 6.5.1: after the 37 bytes that are always there 16 of the model, the length of the id, the id.
     let id = decode(&created.id)?;
-    let length = authenticator_data.get(53..55).map(|it| it.iter().fold(0, |sum, it| sum * 256 + usize::from(*it)));
+    let length =
+        authenticator_data.get(53..55).map(|it| it.iter().fold(0, |sum, it| sum * 256 + usize::from(*it)));
     let attested = length.and_then(|length| authenticator_data.get(55..55 + length));
     if !(16..=1023).contains(&id.len()) || attested != Some(id.as_slice()) {
         return Err(PasskeyError::Malformed);
@@ -227,10 +228,8 @@ fn check_client_data(
     text: &str,
 ) -> Result<Vec<u8>, PasskeyError> {
     let (data, bytes) = parse_client_data(text)?;
-    let is_ours = data.kind == kind
-        && data.challenge == challenge
-        && data.origin == party.origin
-        && !data.cross_origin;
+    let is_ours =
+        data.kind == kind && data.challenge == challenge && data.origin == party.origin && !data.cross_origin;
     if is_ours { Ok(bytes) } else { Err(PasskeyError::Elsewhere) }
 }
 

@@ -68,7 +68,11 @@ async fn freshly_signed_in(
     Ok(login::by_id(request, id).await?.map(|account| (browser, account)))
 }
 
-async fn renew_codes(request: &Request, browser: &Browser, mut account: Account) -> Result<Reply, OAuthError> {
+async fn renew_codes(
+    request: &Request,
+    browser: &Browser,
+    mut account: Account,
+) -> Result<Reply, OAuthError> {
     let codes = totp::recovery_codes();
     account.private.recovery = codes.iter().map(|code| totp::recovery_hash(code.expose_secret())).collect();
     request.app.store.put_account(request.tenant, &account).await?;

@@ -3,12 +3,12 @@
 use crate::audit::event::Kind;
 use crate::smart::client;
 use crate::smart::error::OAuthError;
+use crate::smart::factors::day;
 use crate::smart::grant::Grant;
 use crate::smart::page::{self, Choice, Page, Reply};
 use crate::smart::record::{self, Who};
 use crate::smart::request::{Form, Request};
 use crate::smart::session::Browser;
-use crate::smart::factors::day;
 use crate::smart::{flow, granting, login, revoke};
 use crate::store::accounts::Account;
 use crate::store::grants::Grants;

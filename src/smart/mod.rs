@@ -25,9 +25,9 @@ mod granting;
 mod login;
 mod passkey;
 
+pub mod factors;
 pub mod launch;
 pub mod logout;
-pub mod factors;
 pub mod manage;
 
 pub mod client;

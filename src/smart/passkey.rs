@@ -144,7 +144,8 @@ pub(super) async fn remove(request: &Request, account: &mut Account, id: &str) -
     }
     request.app.store.put_account(request.tenant, account).await?;
     let user = account.id.to_string();
-    record::success(request, Who { user: &user, ..Who::default() }, Kind::UserChanged, "passkey removed").await
+    record::success(request, Who { user: &user, ..Who::default() }, Kind::UserChanged, "passkey removed")
+        .await
 }
 
 /// The question that an answer is to, used up, if it was asked of this account for this deed.

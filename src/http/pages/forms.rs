@@ -84,7 +84,9 @@ pub(super) fn factors(
     let plain = Form { complaint: None, ..form.clone() };
     html.push_str("<h2>Passkeys</h2>");
     if passkeys.is_empty() {
-        html.push_str("<p>You have none. A passkey is a fingerprint, a face or a key in place of the code.</p>");
+        html.push_str(
+            "<p>You have none. A passkey is a fingerprint, a face or a key in place of the code.</p>",
+        );
     } else {
         html.push_str(&open("factors", &plain, ""));
         html.push_str("<ul class=\"choices\">");
