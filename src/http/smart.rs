@@ -363,8 +363,11 @@ fn shown(call: &Call, reply: Reply) -> HttpResponse {
         }
     };
     let wait = match &reply.body {
-        Body::Page(Page::SignIn(form) | Page::SecondFactor(form)) => form.retry_after_seconds,
-        _ => None,
+        Body::Page(page) => match page.as_ref() {
+            Page::SignIn(form) | Page::SecondFactor(form) => form.retry_after_seconds,
+            _ => None,
+        },
+        Body::Redirect(_) => None,
     };
     if let Some(seconds) = wait {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));

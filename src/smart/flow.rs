@@ -429,7 +429,9 @@ async fn enrolment(request: &Request, current: &mut Current, form: page::Form) -
 async fn locked(request: &Request, current: &mut Current, seconds: i64) -> Result<Reply, OAuthError> {
     let complaint = format!("too many failures: wait {} minutes", seconds.div_euclid(60) + 1);
     let mut reply = present(request, current, Some(complaint)).await?;
-    if let page::Body::Page(Page::SignIn(form) | Page::SecondFactor(form)) = &mut reply.body {
+    if let page::Body::Page(page) = &mut reply.body
+        && let Page::SignIn(form) | Page::SecondFactor(form) = page.as_mut()
+    {
         form.retry_after_seconds = Some(seconds);
     }
     Ok(reply)

@@ -13,7 +13,7 @@ pub struct Reply {
 /// What a browser shows, or where it goes.
 pub enum Body {
     /// A page.
-    Page(Page),
+    Page(Box<Page>),
     /// Another address.
     Redirect(String),
 }
@@ -191,7 +191,7 @@ impl Reply {
     /// A page.
     #[must_use]
     pub fn page(page: Page) -> Reply {
-        Reply { body: Body::Page(page), cookie: Cookie::Keep }
+        Reply { body: Body::Page(Box::new(page)), cookie: Cookie::Keep }
     }
 
     /// Somewhere else.
