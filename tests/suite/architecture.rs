@@ -70,7 +70,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["store", "embedded_postgres"]),
     ("aes_gcm", &["crypto"]),
     ("hmac", &["crypto"]),
-    ("aws_lc_rs", &["crypto"]),
+    ("aws_lc_rs::signature", &["crypto"]),
     ("hkdf", &["crypto"]),
     ("ed25519_dalek", &["crypto"]),
     ("jsonwebtoken", &["crypto"]),
