@@ -11,6 +11,7 @@ use crate::crypto::jwks::KeySet;
 use crate::crypto::key_file;
 use crate::crypto::key_ring::{KeyRing, RootKeyProvider};
 use crate::crypto::random;
+use crate::crypto::root_key::RootKey;
 use crate::crypto::sign::CheckpointKey;
 use crate::fhir::id::TenantId;
 use crate::fhir::outcome::Outcome;
@@ -28,7 +29,7 @@ use uuid::Uuid;
 /// How many patients' keys are kept unwrapped at most.
 const SUBJECTS: u64 = 100_000;
 /// How long an unwrapped key is kept: after that the key provider is asked again.
-const KEY_LEASE: Duration = Duration::from_secs(600);
+pub const KEY_LEASE: Duration = Duration::from_secs(600);
 /// How many tokens that were found good are remembered.
 const TOKENS: u64 = 50_000;
 
@@ -86,7 +87,8 @@ impl App {
     /// As for [`App::start`].
     pub fn with_definitions(config: Config, clock: Clock, definitions: Arc<Definitions>) -> Result<App> {
         let root_key = required(&config.keys.root_key_file, "VESTA_ROOT_KEY_FILE")?;
-        let roots = RootKeyProvider::File(root_key).root_keys().context("the root key cannot be used")?;
+        let root = RootKeyProvider::File(root_key);
+        let root = RootKey::open(root).context("the root key cannot be used")?;
         let checkpoint = required(&config.keys.checkpoint_key_file, "VESTA_CHECKPOINT_KEY_FILE")?;
         let checkpoint = key_file::read(&checkpoint).context("the checkpoint key cannot be read")?;
         let token_keys = required(&config.tokens.key_set_file, "VESTA_TOKEN_KEY_SET")?;
@@ -96,7 +98,7 @@ impl App {
             SealingLevel::Clinical => Level::Clinical,
             SealingLevel::Everything => Level::Everything,
         };
-        let ring = Arc::new(KeyRing::new(roots, SUBJECTS, KEY_LEASE));
+        let ring = Arc::new(KeyRing::with_root(root, SUBJECTS, KEY_LEASE));
         let rules = RulesOfTenants::new(Arc::clone(&definitions), config.fhir_base());
         Ok(App {
             tenant: TenantId::FIRST,

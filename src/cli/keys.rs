@@ -1,9 +1,11 @@
-//! `vesta keys`: makes the keys that serving needs, each in a file that nobody else can read.
+//! `vesta keys`: makes the keys that serving needs, each in a file that nobody else can read; says how the keys
+//! of the store stand, and changes them while servers run.
 
+use super::key_rotation;
 use crate::config::Config;
 use crate::crypto::jws::TokenKey;
 use crate::crypto::key_file;
-use crate::crypto::key_ring::{RootKeyProvider, RootKeys, new_root_key};
+use crate::crypto::key_ring::new_root_key;
 use crate::crypto::sign::CheckpointKey;
 use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueEnum};
@@ -32,8 +34,38 @@ pub(super) enum Command {
         /// The file of the checkpoint key
         file: PathBuf,
     },
-    /// Says which root key is in use
+    /// Says which keys are in use, and whether any are being changed
     Status,
+    /// Changes keys while servers run: what was begun goes on in them
+    Rotate {
+        /// Which keys
+        #[arg(value_enum)]
+        level: Level,
+        /// Root only: forget the older root keys, once nothing needs them
+        #[arg(long)]
+        drop_older: bool,
+    },
+    /// Opens every sealed section, and says whether each is whole
+    Verify {
+        /// Look at so many rows of each kind only
+        #[arg(long, value_name = "ROWS")]
+        sample: Option<u64>,
+    },
+}
+
+/// Which keys are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Level {
+    /// What wraps the tenants' keys
+    Root,
+    /// What wraps the patients' keys
+    Tenant,
+    /// What patients' data are sealed with
+    Patients,
+    /// What sealed values are found by
+    Index,
+    /// What signs access tokens and id_tokens
+    Token,
 }
 
 /// What a key is for.
@@ -47,7 +79,7 @@ pub(super) enum Kind {
     Token,
 }
 
-pub(super) fn run(config: &Config, command: &Command) -> Result<()> {
+pub(super) async fn run(config: &Config, command: &Command) -> Result<()> {
     match command {
         Command::Create { kind, file } => create(*kind, file),
         Command::TokenSet { file } => {
@@ -58,7 +90,9 @@ pub(super) fn run(config: &Config, command: &Command) -> Result<()> {
             print!("{}", CheckpointKey::from_pem(&read(file)?)?.public().to_pem()?);
             Ok(())
         }
-        Command::Status => status(config),
+        Command::Status => key_rotation::status(config).await,
+        Command::Rotate { level, drop_older } => key_rotation::rotate(config, *level, *drop_older).await,
+        Command::Verify { sample } => key_rotation::verify(config, *sample).await,
     }
 }
 
@@ -78,17 +112,6 @@ fn create(kind: Kind, file: &Path) -> Result<()> {
     if matches!(kind, Kind::Root) {
         println!("keep a copy in a safe place: without it every sealed element is lost");
     }
-    Ok(())
-}
-
-fn status(config: &Config) -> Result<()> {
-    let file = match &config.keys.root_key_file {
-        Some(file) => file.clone(),
-        None => config.data_folder().map_err(anyhow::Error::msg)?.join(super::dev::ROOT_KEY),
-    };
-    read(&file)?;
-    let keys: RootKeys = RootKeyProvider::File(file.clone()).root_keys()?;
-    println!("root key {} in {}", keys.current_id(), file.display());
     Ok(())
 }
 

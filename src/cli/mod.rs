@@ -11,6 +11,7 @@ mod dev;
 mod dictionaries;
 mod ending;
 mod fhirpath;
+mod key_rotation;
 mod keys;
 mod launch;
 mod load;
@@ -52,7 +53,7 @@ enum Command {
     Serve,
     /// Brings the database up to date, as the role that owns the schema
     Migrate,
-    /// Makes and shows keys
+    /// Makes, shows and changes keys
     #[command(subcommand)]
     Keys(keys::Command),
     /// Proves that the trail is whole, and exports it
@@ -125,7 +126,7 @@ async fn execute(arguments: Arguments) -> Result<()> {
         Command::Dev => dev::run(config, with_demo).await,
         Command::Serve => serve::run(config).await,
         Command::Migrate => migrate::run(&config).await,
-        Command::Keys(command) => keys::run(&config, &command),
+        Command::Keys(command) => keys::run(&config, &command).await,
         Command::Audit(command) => audit::run(&config, &command).await,
         Command::Compliance(command) => compliance::run(&config, &command).await,
         Command::Packages(command) => packages::run(&config, &command).await,

@@ -58,6 +58,20 @@ pub fn read_public(path: &Path) -> io::Result<String> {
     fs::read_to_string(path)
 }
 
+/// Puts other keys in the place of those in the file, so that whoever reads it meanwhile reads one or the other.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn replace(path: &Path, text: &SecretString) -> io::Result<()> {
+    use secrecy::ExposeSecret;
+    let aside = path.with_extension(format!("new-{}", std::process::id()));
+    let replaced = write_new(&aside, text.expose_secret().as_bytes()).and_then(|()| fs::rename(&aside, path));
+    if replaced.is_err() {
+        let _ = fs::remove_file(&aside);
+    }
+    replaced
+}
+
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
@@ -77,6 +91,9 @@ mod tests {
         let first = read_or_create(&path, || Ok(SecretString::from("one"))).unwrap();
         let second = read_or_create(&path, || Ok(SecretString::from("two"))).unwrap();
         assert_eq!((first.expose_secret(), second.expose_secret()), ("one", "one"));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        replace(&path, &SecretString::from("three")).unwrap();
+        assert_eq!(read(&path).unwrap().expose_secret(), "three");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert_eq!(read(&path).unwrap_err().kind(), ErrorKind::PermissionDenied);

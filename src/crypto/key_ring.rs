@@ -9,11 +9,10 @@
 //! Each kind of key has epochs: an older one still opens what was sealed under it. Changing the root
 //! or the tenant's wrapping key only wraps the keys below anew.
 //!
-//! # Decision 2026-11-23
-//! Two providers so far, a file and the environment, as an enum: a trait comes with the first
-//! provider that has to be asked over a network.
+//! Where the root key is kept, and how it wraps, is `root_key.rs`.
 
 use super::blind::BlindKeys;
+use super::root_key::RootKey;
 use super::seal::{BrokenSeal, SectionKey, open, seal};
 use super::secret_key::SecretKey;
 use super::{key_file, random};
@@ -131,7 +130,7 @@ pub struct SubjectKeys {
 /// The unwrapped keys, bounded in number and in time.
 #[derive(Debug)]
 pub struct KeyRing {
-    roots: RootKeys,
+    root: RootKey,
     tenants: Cache<i32, Arc<TenantKeys>>,
     subjects: Cache<(i32, i64), Arc<SubjectKeys>>,
 }
@@ -185,24 +184,17 @@ impl RootKeys {
         wrapped_under(wrapped) == Ok(self.current.id)
     }
 
-    /// Wraps a key of the tenant again, under the current root key.
-    ///
-    /// # Errors
-    /// It does not unwrap.
-    pub fn rewrap(&self, tenant: i32, key: &WrappedKey) -> Result<Vec<u8>, UnwrapError> {
-        let wrapped = key.wrapped.as_deref().ok_or(UnwrapError::Malformed)?;
-        let place = place(tenant, key.purpose, key.subject, key.epoch);
-        Ok(self.current.wrap(&place, &self.unwrap(&place, wrapped)?))
-    }
-
-    /// A new key of the tenant: wrapped, to be stored.
+    /// How many stand beside the current one, to unwrap what it did not wrap.
     #[must_use]
-    pub fn new_key(&self, tenant: i32, purpose: Purpose, epoch: u16) -> WrappedKey {
-        let wrapped = self.current.wrap(&place(tenant, purpose, 0, epoch), &SecretKey::random());
-        WrappedKey { purpose, subject: 0, epoch, is_active: true, wrapped: Some(wrapped) }
+    pub fn older(&self) -> usize {
+        self.previous.len()
     }
 
-    fn unwrap(&self, place: &[u8], wrapped: &[u8]) -> Result<SecretKey, UnwrapError> {
+    pub(super) fn wrap(&self, place: &[u8], key: &SecretKey) -> Vec<u8> {
+        self.current.wrap(place, key)
+    }
+
+    pub(super) fn unwrap(&self, place: &[u8], wrapped: &[u8]) -> Result<SecretKey, UnwrapError> {
         unwrap_with(std::iter::once(&self.current).chain(&self.previous), place, wrapped)
     }
 }
@@ -243,7 +235,7 @@ fn unwrap_with<'k>(
 }
 
 /// Where a wrapped key belongs: it unwraps nowhere else.
-fn place(tenant: i32, purpose: Purpose, subject: i64, epoch: u16) -> Vec<u8> {
+pub(super) fn place(tenant: i32, purpose: Purpose, subject: i64, epoch: u16) -> Vec<u8> {
     let mut place = b"vesta key".to_vec();
     place.extend_from_slice(&tenant.to_be_bytes());
     place.push(purpose.code());
@@ -281,22 +273,19 @@ impl TenantKeys {
     /// The purposes that a tenant needs a key for before anything can be sealed.
     pub const PURPOSES: [Purpose; 3] = [Purpose::Wrapping, Purpose::Blind, Purpose::Names];
 
-    /// Unwraps the keys of a tenant.
+    /// Puts the unwrapped keys of a tenant together.
     ///
     /// # Errors
-    /// One does not unwrap, or one of [`TenantKeys::PURPOSES`] has no active key.
-    pub fn unwrap(roots: &RootKeys, tenant: i32, keys: &[WrappedKey]) -> Result<TenantKeys, UnwrapError> {
+    /// One of [`TenantKeys::PURPOSES`] has no key.
+    pub(super) fn assemble(
+        tenant: i32,
+        mut keys: Vec<(&WrappedKey, SecretKey)>,
+    ) -> Result<TenantKeys, UnwrapError> {
         let mut unwrapped =
             TenantKeys { tenant, wrapping: vec![], blind: vec![], names: SecretKey::random() };
         let mut has_names = false;
-        let mut newest_first: Vec<_> = keys.iter().filter(|key| key.subject == 0).collect();
-        newest_first.sort_by_key(|key| (!key.is_active, std::cmp::Reverse(key.epoch)));
-        for key in newest_first {
-            let Some(wrapped) = key.wrapped.as_deref() else { continue };
-            if key.purpose == Purpose::Subject {
-                continue;
-            }
-            let secret = roots.unwrap(&place(tenant, key.purpose, 0, key.epoch), wrapped)?;
+        keys.sort_by_key(|(key, _)| (!key.is_active, std::cmp::Reverse(key.epoch)));
+        for (key, secret) in keys {
             match key.purpose {
                 Purpose::Wrapping => unwrapped.wrapping.push(WrappingKey::new(&secret)),
                 Purpose::Blind => unwrapped.blind.push(Arc::new(BlindKeys::new(key.epoch, secret))),
@@ -441,20 +430,26 @@ impl std::fmt::Debug for SubjectKey {
 }
 
 impl KeyRing {
-    /// A ring that keeps the keys of at most so many subjects, each for the length of the lease.
+    /// A ring under root keys that were given, as [`KeyRing::with_root`].
     #[must_use]
     pub fn new(roots: RootKeys, subjects: u64, lease: Duration) -> KeyRing {
+        KeyRing::with_root(RootKey::given(roots), subjects, lease)
+    }
+
+    /// A ring that keeps the keys of at most so many subjects, each for the length of the lease.
+    #[must_use]
+    pub fn with_root(root: RootKey, subjects: u64, lease: Duration) -> KeyRing {
         KeyRing {
-            roots,
+            root,
             tenants: Cache::builder().max_capacity(10_000).time_to_live(lease).build(),
             subjects: Cache::builder().max_capacity(subjects).time_to_live(lease).build(),
         }
     }
 
-    /// The root keys.
+    /// The root key.
     #[must_use]
-    pub fn roots(&self) -> &RootKeys {
-        &self.roots
+    pub fn root(&self) -> &RootKey {
+        &self.root
     }
 
     /// The keys of the tenant, while they are kept.
@@ -484,6 +479,13 @@ impl KeyRing {
         self.subjects.invalidate(&(tenant, subject));
     }
 
+    /// Drops the keys of a tenant, its subjects' too: they were changed.
+    pub fn forget_tenant(&self, tenant: i32) {
+        self.tenants.invalidate(&tenant);
+        // Few hold more than one tenant's keys, and those fetch them again.
+        self.subjects.invalidate_all();
+    }
+
     /// Drops every key but the root keys.
     pub fn forget_all(&self) {
         self.tenants.invalidate_all();
@@ -496,8 +498,15 @@ impl KeyRing {
 pub fn ephemeral_tenant(tenant: i32) -> Option<TenantKeys> {
     let root = SecretKey::from_slice(&random::bytes::<32>())?;
     let roots = RootKeys { current: WrappingKey::new(&root), previous: vec![] };
-    let keys = TenantKeys::PURPOSES.map(|purpose| roots.new_key(tenant, purpose, 1));
-    TenantKeys::unwrap(&roots, tenant, &keys).ok()
+    let keys = TenantKeys::PURPOSES.map(|purpose| {
+        let wrapped = roots.wrap(&place(tenant, purpose, 0, 1), &SecretKey::random());
+        WrappedKey { purpose, subject: 0, epoch: 1, is_active: true, wrapped: Some(wrapped) }
+    });
+    let opened = keys.iter().map(|key| {
+        let wrapped = key.wrapped.as_deref()?;
+        Some((key, roots.unwrap(&place(tenant, key.purpose, 0, 1), wrapped).ok()?))
+    });
+    TenantKeys::assemble(tenant, opened.collect::<Option<Vec<_>>>()?).ok()
 }
 
 #[cfg(test)]

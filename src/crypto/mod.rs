@@ -18,6 +18,7 @@ pub mod key_file;
 pub mod key_ring;
 pub mod password;
 pub mod random;
+pub mod root_key;
 pub mod seal;
 pub mod secret_key;
 pub mod sign;

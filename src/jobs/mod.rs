@@ -5,6 +5,7 @@
 //! taken over is stopped within a third of its lease. Work must be safe to do twice from its last report on.
 
 mod reindex;
+pub mod rotation;
 
 use crate::app::App;
 use crate::fhir::id::TenantId;
@@ -23,7 +24,8 @@ pub type Working = Pin<Box<dyn Future<Output = Result<Vec<u8>, JobFailure>> + Se
 pub type Work = fn(Arc<App>, Lease) -> Working;
 
 /// Every kind of job that there is.
-pub const KINDS: &[(&str, Work)] = &[(crate::store::reindex::KIND, reindex::work)];
+pub const KINDS: &[(&str, Work)] =
+    &[(crate::store::reindex::KIND, reindex::work), (rotation::KIND, rotation::run)];
 
 /// How many jobs of a tenant run at once on one server.
 const WORKERS: usize = 3;
@@ -93,6 +95,10 @@ pub async fn once(
         Err(JobFailure::Lost) => {
             info!(job.id = %id, job.kind = kind, "a job was cancelled or taken over");
             Ok(())
+        }
+        Err(JobFailure::NotYet { due, progress }) => {
+            info!(job.id = %id, job.kind = kind, "a job waits for its time");
+            lease.postpone(due, &progress).await
         }
         Err(JobFailure::Never(problem)) => {
             warn!(job.id = %id, job.kind = kind, problem, "a job failed");

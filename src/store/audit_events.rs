@@ -72,7 +72,8 @@ impl Store {
     ) -> Result<Vec<AuditEvent>, StoreError> {
         let sql = self.audit_question(tenant, filter).await?;
         let rows = self.ask::<Types, Columns>(tenant, &[], &sql).await?;
-        let keys = self.subject_keys(tenant, &[NOBODY]).await?.remove(&NOBODY);
+        let newest = rows.iter().filter_map(|row| epoch_of(row.2.2.as_deref()?)).max().unwrap_or(0);
+        let keys = self.keys_named(tenant, &[(NOBODY, newest)]).await?.remove(&NOBODY);
         rows.into_iter().map(|row| event(tenant, keys.as_deref(), row)).collect()
     }
 
@@ -197,6 +198,10 @@ fn event(tenant: TenantId, keys: Option<&SubjectKeys>, columns: Columns) -> Resu
         detail,
     };
     Ok(AuditEvent { id, row })
+}
+
+fn epoch_of(sealed: &[u8]) -> Option<u16> {
+    sealed.first_chunk().map(|epoch| u16::from_be_bytes(*epoch))
 }
 
 /// Two bytes of epoch, then the sealed text.

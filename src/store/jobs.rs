@@ -102,6 +102,14 @@ pub enum JobFailure {
     /// It may go better later: the job is tried again.
     #[error("the job will be tried again")]
     Later(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It goes on at that time, in microseconds since 1970, from that progress.
+    #[error("the job waits")]
+    NotYet {
+        /// When.
+        due: i64,
+        /// How far it got: JSON.
+        progress: Vec<u8>,
+    },
     /// It will never go: the reason, in words that give nothing of the data away.
     #[error("{0}")]
     Never(String),
@@ -297,6 +305,20 @@ impl Lease {
             "update jobs set leased_until = $4 where tenant = $1 and id = $2 and attempts = $3 and state = 1",
         );
         self.hold(sql.with(self.tenant.0).with(self.job.id).with(self.job.attempts).with(until)).await
+    }
+
+    /// Gives the job back until that time, with how far it got.
+    ///
+    /// # Errors
+    /// [`JobFailure::Lost`] if the job is not ours any more; the database fails.
+    pub async fn postpone(&self, due: i64, progress: &[u8]) -> Result<(), JobFailure> {
+        let sealed = self.seal_progress(progress).await?;
+        let sql = Sql::new(
+            "update jobs set state = 0, progress = $4, due = $5, leased_until = null, failures = 0, \
+               problem = null where tenant = $1 and id = $2 and attempts = $3 and state = 1",
+        );
+        let sql = sql.with(self.tenant.0).with(self.job.id).with(self.job.attempts);
+        self.hold(sql.with(sealed).with(due)).await
     }
 
     /// The work is done; `progress` says what came of it.

@@ -4,7 +4,7 @@
 //! may try at once: the table lets one active key in, and both read it back. A key that was destroyed keeps
 //! its row, so that the next one gets the next epoch.
 
-use crate::crypto::key_ring::{Purpose, SubjectKeys, TenantKeys, WrappedKey};
+use crate::crypto::key_ring::{Purpose, SubjectKeys, TenantKeys, UnwrapError, WrappedKey};
 use crate::fhir::id::TenantId;
 use crate::store::Store;
 use crate::store::connection::Pooled;
@@ -28,18 +28,17 @@ impl Store {
         }
         let connection = self.upkeep(tenant).await?;
         let mut rows = tenant_rows(&connection, tenant).await?;
-        let missing: Vec<WrappedKey> = TenantKeys::PURPOSES
-            .into_iter()
-            .filter(|purpose| !rows.iter().any(|row| row.purpose == *purpose && row.is_active))
-            .map(|purpose| self.ring().roots().new_key(tenant.0, purpose, next_epoch(&rows, purpose)))
-            .collect();
+        let mut missing = Vec::new();
+        for purpose in TenantKeys::PURPOSES {
+            if !rows.iter().any(|row| row.purpose == purpose && row.is_active) {
+                missing.push(self.new_tenant_key(tenant, purpose, next_epoch(&rows, purpose)).await?);
+            }
+        }
         if !missing.is_empty() {
             insert(&connection, tenant, self.now(), missing).await?;
             rows = tenant_rows(&connection, tenant).await?;
         }
-        let keys = TenantKeys::unwrap(self.ring().roots(), tenant.0, &rows)
-            .map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-        let keys = Arc::new(keys);
+        let keys = Arc::new(self.ring().unwrap_tenant(tenant.0, &rows).await.map_err(unavailable)?);
         self.ring().keep_tenant(keys.clone());
         Ok(keys)
     }
@@ -92,29 +91,73 @@ impl Store {
         if missing.is_empty() {
             return Ok(found);
         }
-        let tenant_keys = self.tenant_keys(tenant).await?;
+        let mut tenant_keys = self.tenant_keys(tenant).await?;
         let connection = self.upkeep(tenant).await?;
         let rows = subject_rows(&connection, tenant, missing).await?;
+        drop(connection);
         for group in rows.chunk_by(|one, other| one.subject == other.subject) {
-            let keys = tenant_keys.unwrap_subject(group);
-            let keys = Arc::new(keys.map_err(|error| StoreError::Unavailable(Box::new(error)))?);
+            let mut keys = tenant_keys.unwrap_subject(group);
+            if matches!(keys, Err(UnwrapError::OtherKey)) {
+                // The tenant's wrapping key was changed since we fetched it.
+                self.ring().forget_tenant(tenant.0);
+                tenant_keys = self.tenant_keys(tenant).await?;
+                keys = tenant_keys.unwrap_subject(group);
+            }
+            let keys = Arc::new(keys.map_err(unavailable)?);
             let Some(subject) = group.first().map(|row| row.subject) else { continue };
             self.ring().keep_subject(tenant.0, subject, keys.clone());
             found.insert(subject, keys);
         }
         Ok(found)
     }
+
+    /// The keys with these names: subject and epoch. A key that is newer than those that are kept is fetched.
+    pub(super) async fn keys_named(
+        &self,
+        tenant: TenantId,
+        names: &[(i64, u16)],
+    ) -> Result<HashMap<i64, Arc<SubjectKeys>>, StoreError> {
+        let mut subjects: Vec<i64> = names.iter().map(|(subject, _)| *subject).collect();
+        subjects.sort_unstable();
+        subjects.dedup();
+        let mut found = self.subject_keys(tenant, &subjects).await?;
+        let is_newer =
+            |(subject, epoch): &&(i64, u16)| found.get(subject).is_none_or(|keys| keys.last_epoch() < *epoch);
+        let newer: Vec<i64> = names.iter().filter(is_newer).map(|(subject, _)| *subject).collect();
+        if !newer.is_empty() {
+            newer.iter().for_each(|subject| self.ring().forget_subject(tenant.0, *subject));
+            found.extend(self.subject_keys(tenant, &newer).await?);
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn new_tenant_key(
+        &self,
+        tenant: TenantId,
+        purpose: Purpose,
+        epoch: u16,
+    ) -> Result<WrappedKey, StoreError> {
+        self.ring().new_key(tenant.0, purpose, epoch).await.map_err(unavailable)
+    }
 }
 
-fn next_epoch(rows: &[WrappedKey], purpose: Purpose) -> u16 {
+/// A key does not unwrap now: its provider is away, or the key that wraps it is elsewhere.
+pub(super) fn unavailable(error: UnwrapError) -> StoreError {
+    StoreError::Unavailable(Box::new(error))
+}
+
+pub(super) fn next_epoch(rows: &[WrappedKey], purpose: Purpose) -> u16 {
     let epochs = rows.iter().filter(|row| row.purpose == purpose).map(|row| row.epoch);
     epochs.max().unwrap_or(0).saturating_add(1)
 }
 
-type Row = (i16, i64, i16, bool, Option<Vec<u8>>);
-type RowTypes = (SmallInt, BigInt, SmallInt, Bool, Nullable<Binary>);
+pub(super) type Row = (i16, i64, i16, bool, Option<Vec<u8>>);
+pub(super) type RowTypes = (SmallInt, BigInt, SmallInt, Bool, Nullable<Binary>);
 
-async fn tenant_rows(connection: &Pooled, tenant: TenantId) -> Result<Vec<WrappedKey>, StoreError> {
+pub(super) async fn tenant_rows(
+    connection: &Pooled,
+    tenant: TenantId,
+) -> Result<Vec<WrappedKey>, StoreError> {
     let sql = Sql::new(
         "select purpose, subject, epoch, is_active, wrapped from keys \
          where tenant = $1 and subject = $2 and purpose <> $3",
@@ -136,7 +179,7 @@ async fn subject_rows(
     sql.rows::<RowTypes, Row>(connection).await?.into_iter().map(wrapped).collect()
 }
 
-async fn insert(
+pub(super) async fn insert(
     connection: &Pooled,
     tenant: TenantId,
     now: i64,
@@ -160,7 +203,7 @@ async fn insert(
     Ok(())
 }
 
-fn wrapped((purpose, subject, epoch, is_active, wrapped): Row) -> Result<WrappedKey, StoreError> {
+pub(super) fn wrapped((purpose, subject, epoch, is_active, wrapped): Row) -> Result<WrappedKey, StoreError> {
     let purpose =
         Purpose::from_code(purpose).ok_or(StoreError::broken("a stored key has no known purpose"))?;
     let epoch = u16::try_from(epoch).map_err(|_| StoreError::broken("a stored key has no epoch"))?;

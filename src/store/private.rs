@@ -31,8 +31,9 @@ impl Store {
     ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         let (epoch, sealed) =
             sealed.split_first_chunk::<2>().ok_or(StoreError::broken("a sealed row is too short"))?;
-        let keys = self.subject_keys(tenant, &[NOBODY]).await?;
-        let key = keys.get(&NOBODY).and_then(|keys| keys.of_epoch(u16::from_be_bytes(*epoch)));
+        let epoch = u16::from_be_bytes(*epoch);
+        let keys = self.keys_named(tenant, &[(NOBODY, epoch)]).await?;
+        let key = keys.get(&NOBODY).and_then(|keys| keys.of_epoch(epoch));
         let key = key.ok_or(StoreError::Shredded)?;
         seal::open(&key.section_key(label), &place(tenant, label, row), sealed)
             .map_err(|error| StoreError::Broken(Box::new(error)))

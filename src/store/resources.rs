@@ -220,13 +220,11 @@ impl Store {
         rows: Vec<Sealed>,
         classes: SealClasses,
     ) -> Result<Vec<Stored>, StoreError> {
-        let mut subjects = Vec::with_capacity(rows.len());
+        let mut names = Vec::with_capacity(rows.len());
         for row in rows.iter().filter(|row| !row.body.is_empty()) {
-            subjects.extend(sealed_body::key_name(&row.body).map_err(broken)?.map(|name| name.subject));
+            names.extend(sealed_body::key_name(&row.body).map_err(broken)?.map(|it| (it.subject, it.epoch)));
         }
-        subjects.sort_unstable();
-        subjects.dedup();
-        let keys = self.subject_keys(tenant, &subjects).await?;
+        let keys = self.keys_named(tenant, &names).await?;
         let mut stored = Vec::with_capacity(rows.len());
         for row in rows {
             match open(tenant, row, &keys, classes) {

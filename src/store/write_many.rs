@@ -53,10 +53,7 @@ fn create_or_change(tenant: TenantId, rows: &[&Row]) -> Sql {
     let is_new = first.expected.is_none();
     let mut sql = Sql::new("with n as materialized (select * from unnest(");
     push_arrays(&mut sql, rows);
-    sql.push(
-        ") as n (place, rid, reference, updated, patient, date_low, date_high, code, quantity_low, quantity_high, \
-         unit, number_low, number_high, id, version, expected, deed, id_text, first, last, body)), ",
-    );
+    sql.push(NAMES);
     let tenant_place = sql.value(tenant.0);
     let keys = sql.value(rows.iter().flat_map(|row| row.entries.keys.iter().copied()).collect::<Vec<i64>>());
     let code = sql.value(first.resource_type.code());
@@ -74,6 +71,37 @@ fn create_or_change(tenant: TenantId, rows: &[&Row]) -> Sql {
     sql.push("::smallint, n.deed from n join main on main.id = n.id) select id from main");
     sql
 }
+
+/// The statement that indexes resources of one type anew, each as long as the version still stands. Nothing
+/// else of them is touched.
+pub(super) fn reindex(tenant: TenantId, rows: &[&Row]) -> Sql {
+    let Some(first) = rows.first() else { return Sql::new("select") };
+    let table = table(first.resource_type);
+    let mut sql = Sql::new("with n as materialized (select * from unnest(");
+    push_arrays(&mut sql, rows);
+    sql.push(NAMES);
+    let tenant_place = sql.value(tenant.0);
+    let keys = sql.value(rows.iter().flat_map(|row| row.entries.keys.iter().copied()).collect::<Vec<i64>>());
+    push_locked(&mut sql, &table, tenant_place);
+    sql.push("main as (update ").push(&table).push(
+        " as r set (patient, date_low, date_high, code, quantity_low, quantity_high, unit, number_low, \
+         number_high, keys) = (n.patient, n.date_low, n.date_high, n.code, n.quantity_low, n.quantity_high, \
+         n.unit, n.number_low, n.number_high, (",
+    );
+    sql.place(keys).push("::bigint[])[n.first:n.last]) from locked join n on n.id = locked.id ");
+    sql.push("where r.tenant = ").place(tenant_place);
+    sql.push("::int and r.rid = locked.rid returning r.rid, r.id)");
+    push_postings(&mut sql, &format!("{table}_dates"), tenant_place, rows, false, |row| &row.entries.dates);
+    push_postings(&mut sql, &format!("{table}_numbers"), tenant_place, rows, false, |row| {
+        &row.entries.numbers
+    });
+    sql.push(" select id from main");
+    sql
+}
+
+/// The names of the arrays that [`push_arrays`] adds.
+const NAMES: &str = ") as n (place, rid, reference, updated, patient, date_low, date_high, code, quantity_low, \
+     quantity_high, unit, number_low, number_high, id, version, expected, deed, id_text, first, last, body)), ";
 
 fn push_arrays(sql: &mut Sql, rows: &[&Row]) {
     fn list<T>(rows: &[&Row], of: impl Fn(&Row) -> T) -> Vec<T> {
@@ -124,12 +152,17 @@ fn push_create(sql: &mut Sql, table: &str, tenant: usize, keys: usize) {
 }
 
 /// The rows are locked in the order of their ids before any is changed.
-fn push_change(sql: &mut Sql, table: &str, tenant: usize, keys: usize, code: usize) {
+fn push_locked(sql: &mut Sql, table: &str, tenant: usize) {
     sql.push("locked as materialized (select r.rid, r.id from ")
         .push(table)
         .push(" as r join n on r.id = n.id ");
     sql.push("where r.tenant = ").place(tenant).push("::int and r.version = n.expected ");
-    sql.push("order by r.id for no key update of r), main as (update ").push(table).push(
+    sql.push("order by r.id for no key update of r), ");
+}
+
+fn push_change(sql: &mut Sql, table: &str, tenant: usize, keys: usize, code: usize) {
+    push_locked(sql, table, tenant);
+    sql.push("main as (update ").push(table).push(
         " as r set (updated, patient, date_low, date_high, code, quantity_low, quantity_high, unit, number_low, \
          number_high, version, deed, keys, body) = (n.updated, case when n.deed = 3 then r.patient else \
          n.patient end, n.date_low, n.date_high, n.code, n.quantity_low, n.quantity_high, n.unit, \

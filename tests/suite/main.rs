@@ -19,6 +19,7 @@ mod fhir;
 mod fhirpath;
 mod http;
 mod jobs;
+mod keys;
 mod load;
 mod official;
 mod packages;

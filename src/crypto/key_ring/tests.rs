@@ -4,8 +4,27 @@ fn roots() -> RootKeys {
     RootKeys::parse(&new_root_key()).unwrap()
 }
 
+fn new_key(roots: &RootKeys, purpose: Purpose, epoch: u16) -> WrappedKey {
+    let wrapped = roots.wrap(&place(1, purpose, 0, epoch), &SecretKey::random());
+    WrappedKey { purpose, subject: 0, epoch, is_active: true, wrapped: Some(wrapped) }
+}
+
 fn tenant_keys(roots: &RootKeys) -> Vec<WrappedKey> {
-    TenantKeys::PURPOSES.map(|purpose| roots.new_key(1, purpose, 1)).to_vec()
+    TenantKeys::PURPOSES.map(|purpose| new_key(roots, purpose, 1)).to_vec()
+}
+
+/// The keys of a tenant under keys that were given.
+fn unwrap(roots: &RootKeys, tenant: i32, keys: &[WrappedKey]) -> Result<TenantKeys, UnwrapError> {
+    let opened = keys.iter().map(|key| {
+        let place = place(tenant, key.purpose, 0, key.epoch);
+        Ok::<_, UnwrapError>((key, roots.unwrap(&place, key.wrapped.as_deref().unwrap())?))
+    });
+    TenantKeys::assemble(tenant, opened.collect::<Result<_, _>>()?)
+}
+
+fn rewrap(roots: &RootKeys, key: &WrappedKey) -> Vec<u8> {
+    let place = place(1, key.purpose, 0, key.epoch);
+    roots.wrap(&place, &roots.unwrap(&place, key.wrapped.as_deref().unwrap()).unwrap())
 }
 
 fn joined(keys: &[&SecretString]) -> SecretString {
@@ -22,10 +41,10 @@ fn is_same(one: &SubjectKey, other: &SubjectKey) -> bool {
 fn a_key_unwraps_where_it_belongs_and_nowhere_else() {
     let roots = roots();
     let stored = tenant_keys(&roots);
-    let tenant = TenantKeys::unwrap(&roots, 1, &stored).unwrap();
-    assert_eq!(TenantKeys::unwrap(&roots, 2, &stored).unwrap_err(), UnwrapError::Broken(BrokenSeal));
+    let tenant = unwrap(&roots, 1, &stored).unwrap();
+    assert_eq!(unwrap(&roots, 2, &stored).unwrap_err(), UnwrapError::Broken(BrokenSeal));
     assert_eq!(
-        TenantKeys::unwrap(&RootKeys::parse(&new_root_key()).unwrap(), 1, &stored).unwrap_err(),
+        unwrap(&RootKeys::parse(&new_root_key()).unwrap(), 1, &stored).unwrap_err(),
         UnwrapError::OtherKey
     );
 
@@ -47,7 +66,7 @@ fn a_tenant_needs_each_of_its_keys() {
     for missing in 0..stored.len() {
         let mut stored = stored.clone();
         stored.remove(missing);
-        assert_eq!(TenantKeys::unwrap(&roots, 1, &stored).unwrap_err(), UnwrapError::Malformed);
+        assert_eq!(unwrap(&roots, 1, &stored).unwrap_err(), UnwrapError::Malformed);
     }
 }
 
@@ -55,22 +74,16 @@ fn a_tenant_needs_each_of_its_keys() {
 fn a_new_root_key_unwraps_nothing_until_the_old_one_stands_beside_it() {
     let (old, new) = (new_root_key(), new_root_key());
     let stored = tenant_keys(&RootKeys::parse(&old).unwrap());
-    let subject =
-        TenantKeys::unwrap(&RootKeys::parse(&old).unwrap(), 1, &stored).unwrap().new_subject_key(7, 1);
+    let subject = unwrap(&RootKeys::parse(&old).unwrap(), 1, &stored).unwrap().new_subject_key(7, 1);
 
-    assert_eq!(
-        TenantKeys::unwrap(&RootKeys::parse(&new).unwrap(), 1, &stored).unwrap_err(),
-        UnwrapError::OtherKey
-    );
+    assert_eq!(unwrap(&RootKeys::parse(&new).unwrap(), 1, &stored).unwrap_err(), UnwrapError::OtherKey);
     let both = RootKeys::parse(&joined(&[&new, &old])).unwrap();
-    let rewrapped: Vec<_> = stored
-        .iter()
-        .map(|key| WrappedKey { wrapped: Some(both.rewrap(1, key).unwrap()), ..key.clone() })
-        .collect();
+    let rewrapped: Vec<_> =
+        stored.iter().map(|key| WrappedKey { wrapped: Some(rewrap(&both, key)), ..key.clone() }).collect();
     assert!(stored.iter().all(|key| !both.is_current(key.wrapped.as_deref().unwrap())));
     assert!(rewrapped.iter().all(|key| both.is_current(key.wrapped.as_deref().unwrap())));
     // The old root key is gone, the keys below it are what they were.
-    let tenant = TenantKeys::unwrap(&RootKeys::parse(&new).unwrap(), 1, &rewrapped).unwrap();
+    let tenant = unwrap(&RootKeys::parse(&new).unwrap(), 1, &rewrapped).unwrap();
     assert!(tenant.unwrap_subject(&[subject]).unwrap().active().is_some());
 }
 
@@ -78,11 +91,11 @@ fn a_new_root_key_unwraps_nothing_until_the_old_one_stands_beside_it() {
 fn a_new_wrapping_key_leaves_subjects_as_they_are() {
     let roots = roots();
     let mut stored = tenant_keys(&roots);
-    let before = TenantKeys::unwrap(&roots, 1, &stored).unwrap();
+    let before = unwrap(&roots, 1, &stored).unwrap();
     let key = before.new_subject_key(7, 1);
     stored[0].is_active = false;
-    stored.push(roots.new_key(1, Purpose::Wrapping, 2));
-    let after = TenantKeys::unwrap(&roots, 1, &stored).unwrap();
+    stored.push(new_key(&roots, Purpose::Wrapping, 2));
+    let after = unwrap(&roots, 1, &stored).unwrap();
     assert!(before.is_current(key.wrapped.as_deref().unwrap()));
     assert!(!after.is_current(key.wrapped.as_deref().unwrap()));
     let rewrapped = WrappedKey { wrapped: Some(after.rewrap(&key).unwrap()), ..key.clone() };

@@ -208,6 +208,44 @@ pub fn decode(
     Ok(Unsealed { text, is_partial })
 }
 
+/// The same body under another key; nothing but its seals is touched. None if nothing in it is sealed.
+///
+/// # Errors
+/// The container is damaged or belongs elsewhere, or it is not sealed with the first key.
+pub fn reseal(
+    place: &Place<'_>,
+    body: &[u8],
+    from: &SubjectKey,
+    to: &SubjectKey,
+) -> Result<Option<Vec<u8>>, BodyError> {
+    let container = Container::read(body)?;
+    let Some(name) = container.key else { return Ok(None) };
+    if (from.subject(), from.epoch()) != (name.subject, name.epoch) {
+        return Err(BodyError::NoKey);
+    }
+    let skeleton =
+        compression::decompress(container.dictionary, container.frame).ok_or(BodyError::Malformed)?;
+    let skeleton_hash = Sha256::digest(&skeleton).into();
+    let mut resealed = Vec::with_capacity(body.len());
+    resealed.extend([FORMAT, container.dictionary]);
+    push_length(&mut resealed, container.frame.len());
+    resealed.extend_from_slice(container.frame);
+    resealed.extend(to.subject().to_be_bytes());
+    resealed.extend(to.epoch().to_be_bytes());
+    let mut rest = container.sections;
+    while let Some((&code, after)) = rest.split_first() {
+        let (sealed, after) = take_counted(after)?;
+        rest = after;
+        let class = SealClass::from_code(code).ok_or(BodyError::Malformed)?;
+        let aad = associated_data(place, class, &skeleton_hash);
+        let plain = seal::open(&from.section_key(class.name()), &aad, sealed)?;
+        resealed.push(code);
+        push_length(&mut resealed, plain.len() + seal::OVERHEAD);
+        seal::seal_onto(&to.section_key(class.name()), &aad, &plain, &mut resealed);
+    }
+    Ok(Some(resealed))
+}
+
 struct Parts {
     skeleton: Vec<u8>,
     /// By class: its subtrees, each counted.

@@ -4,7 +4,7 @@ use super::{
     NOW, Shelf, TENANT, an_id, book, by, chain, code, date, has, key, keys, query, range, reference,
 };
 use crate::store::store_on;
-use vesta::crypto::key_ring::{Purpose, RootKeys};
+use vesta::crypto::key_ring::Purpose;
 use vesta::search::index::Index;
 use vesta::search::predicate::Predicate;
 use vesta::search::query::Query;
@@ -28,18 +28,8 @@ fn patient(id: &str) -> Deed {
 async fn both_epochs_are_asked() {
     let shelf = Shelf::new().await;
     shelf.put(vec![patient("old"), observation("a", "x|1", "x|2", "old")]).await;
-    let new = RootKeys::parse(&shelf.database.root_key).unwrap().new_key(TENANT.0, Purpose::Blind, 2);
-    let client = shelf.database.superuser().await;
-    let blind = i16::from(Purpose::Blind.code());
-    client.execute("update keys set is_active = false where purpose = $1", &[&blind]).await.unwrap();
-    client
-        .execute(
-            "insert into keys (tenant, created, is_active, purpose, subject, epoch, wrapped) \
-             values ($1, 0, true, $2, 0, 2, $3)",
-            &[&TENANT.0, &blind, &new.wrapped],
-        )
-        .await
-        .unwrap();
+    shelf.store.add_tenant_key(TENANT, Purpose::Blind).await.unwrap();
+    shelf.store.activate_newest(TENANT, Purpose::Blind).await.unwrap();
     let shelf = Shelf { store: store_on(&shelf.database), ..shelf };
     shelf.put(vec![patient("new"), observation("b", "x|1", "x|2", "new")]).await;
     shelf.put(vec![observation("c", "x|1", "x|3", "old")]).await;
