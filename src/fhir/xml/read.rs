@@ -24,6 +24,9 @@ pub(super) fn resource(types: &Types, xml: &str) -> Result<String, Outcome> {
         return Err(Outcome::too_costly("the document is too large"));
     }
     let text = xml.strip_prefix('\u{feff}').unwrap_or(xml);
+    if !text.chars().all(is_char) {
+        return Err(Outcome::structure("the document holds a character that XML does not have"));
+    }
     let mut reader = NsReader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
     let mut reading = Reading { types, text, reader, elements: 0, path: Vec::new() };
@@ -32,6 +35,11 @@ pub(super) fn resource(types: &Types, xml: &str) -> Result<String, Outcome> {
         let path = reading.path.join(".");
         if path.is_empty() { outcome } else { outcome.at(path) }
     })
+}
+
+/// <https://www.w3.org/TR/xml/#NT-Char>
+fn is_char(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 
 struct Reading<'t, 'x> {
@@ -135,6 +143,9 @@ impl<'x> Reading<'_, 'x> {
             let text = attribute
                 .normalized_value(XmlVersion::Explicit1_0)
                 .map_err(|_| Outcome::structure("an attribute holds an unknown entity"))?;
+            if !text.chars().all(is_char) {
+                return Err(Outcome::structure("an attribute refers to a character that XML does not have"));
+            }
             match key {
                 "value" => value = Some(text.into_owned()),
                 "id" | "url" => others.push((key.to_owned(), Tree::string(&text))),

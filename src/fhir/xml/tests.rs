@@ -81,6 +81,10 @@ fn refuses_the_rest_and_says_where() {
     check(r#"<id value="a"/><id value="b"/>"#, "the element may stand only once", "Basic.id");
     check(r#"<name xmlns="urn:x" value="a"/>"#, "an element is not in the namespace of FHIR", "Basic");
     check("<name value='&bomb;'/>", "an attribute holds an unknown entity", "Basic.name[0]");
+    let not_xml = "the document holds a character that XML does not have";
+    check("<name value='a\0'/>", not_xml, "");
+    let refers = "an attribute refers to a character that XML does not have";
+    check("<name value='&#1;'/>", refers, "Basic.name[0]");
     check("<name value='a'>", "not well-formed XML", "Basic.name[0]");
     let bomb = "<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/passwd'>]><Basic xmlns='http://hl7.org/fhir'/>";
     assert_eq!(
