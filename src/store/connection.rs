@@ -1,7 +1,8 @@
 //! Connections: pools per tenant, each connection of which sees that tenant alone.
 //!
 //! The tenant is an option of the connection, set before the first statement, so no statement can forget
-//! it; so is the role `vesta_app`, for whoever logs in with a stronger one. Pools do not ping: a connection
+//! it; so is the role `vesta_app`, for whoever logs in with a stronger one. Statements are planned once: each is
+//! written so that there is one sensible plan whatever its values. Pools do not ping: a connection
 //! that broke is noticed by its driver, and a question that met one is asked again.
 
 use crate::fhir::id::TenantId;
@@ -95,7 +96,8 @@ impl Settings {
         let mut config = self.parse()?;
         let options = format!(
             "{} -c vesta.tenant={} -c role=vesta_app -c statement_timeout={} -c lock_timeout={} \
-             -c idle_in_transaction_session_timeout=60000 -c jit=off -c search_path=public",
+             -c idle_in_transaction_session_timeout=60000 -c jit=off -c search_path=public \
+             -c plan_cache_mode=force_generic_plan",
             config.get_options().unwrap_or_default(),
             tenant.0,
             self.statement_timeout.as_millis(),

@@ -68,7 +68,7 @@ use crate::store::revocations::RevocationNews;
 use crate::store::row_ids::RowIds;
 use crate::store::search::estimate::Estimates;
 use crate::store::signing_keys::SigningKeyCache;
-use crate::store::sql::Sql;
+use crate::store::sql::{Shapes, Sql};
 use crate::store::tables::Tables;
 use diesel::deserialize::FromSqlRow;
 use diesel::pg::Pg;
@@ -92,6 +92,7 @@ struct Shared {
     revocations: RevocationNews,
     signing_keys: SigningKeyCache,
     estimates: Estimates,
+    shapes: Shapes,
     /// This server was asked for a job.
     job_news: Notify,
     /// Where work goes on that must not end with a request.
@@ -113,6 +114,7 @@ impl Store {
             revocations: RevocationNews::default(),
             signing_keys: SigningKeyCache::default(),
             estimates: Estimates::default(),
+            shapes: Shapes::default(),
             job_news: Notify::new(),
             runtime: Handle::current(),
         };
@@ -211,6 +213,10 @@ impl Store {
 
     fn estimates(&self) -> &Estimates {
         &self.shared.estimates
+    }
+
+    fn shapes(&self) -> &Shapes {
+        &self.shared.shapes
     }
 
     fn now(&self) -> i64 {

@@ -15,14 +15,58 @@ use diesel::result::{Error, QueryResult};
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryStreamExt};
+use std::collections::HashSet;
 use std::fmt::Write;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
+use std::sync::{Mutex, PoisonError};
 
 /// A statement and its values.
 pub(super) struct Sql {
     text: String,
     values: Vec<Value>,
     is_cached: bool,
+}
+
+/// Which statements come so often that the database is to remember them. A connection never forgets one, and
+/// questions come in any number of shapes, so only the first of those that come again are remembered.
+#[derive(Default)]
+pub(super) struct Shapes {
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    once: HashSet<u64>,
+    again: HashSet<u64>,
+}
+
+/// As many shapes are remembered by each connection.
+const MOST_SHAPES: usize = 128;
+/// As many are watched, to see whether they come again.
+const MOST_WATCHED: usize = 4096;
+
+impl Shapes {
+    /// The statement, remembered if it is one of those.
+    pub(super) fn settle(&self, sql: Sql) -> Sql {
+        let mut hasher = DefaultHasher::new();
+        sql.text.hash(&mut hasher);
+        let shape = hasher.finish();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Seen { once, again } = &mut *seen;
+        if again.contains(&shape) {
+            return sql;
+        }
+        if again.len() < MOST_SHAPES && once.remove(&shape) {
+            again.insert(shape);
+            return sql;
+        }
+        if once.len() >= MOST_WATCHED {
+            once.clear();
+        }
+        once.insert(shape);
+        sql.uncached()
+    }
 }
 
 /// A statement whose rows have the SQL types `T`.
@@ -43,9 +87,12 @@ impl Sql {
         self
     }
 
-    /// Not worth remembering, if it has more values than that: long statements come in too many shapes.
-    pub(super) fn cached_up_to(self, values: usize) -> Sql {
-        if self.values.len() > values { self.uncached() } else { self }
+    /// What tells statements apart that have the same text.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.text.hash(&mut hasher);
+        self.values.iter().for_each(|it| it.hash(&mut hasher));
+        hasher.finish()
     }
 
     /// The next value that the text names.

@@ -4,6 +4,7 @@ use diesel::pg::Pg;
 use diesel::query_builder::AstPass;
 use diesel::result::QueryResult;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, SmallInt, Text, Uuid};
+use std::hash::{Hash, Hasher};
 
 /// A value of one of the SQL types that the store uses.
 pub(super) enum Value {
@@ -28,6 +29,34 @@ pub(super) enum Value {
     BytesOrNullArray(Vec<Option<Vec<u8>>>),
     UuidArray(Vec<uuid::Uuid>),
     UuidOrNullArray(Vec<Option<uuid::Uuid>>),
+}
+
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        match self {
+            Value::Long(it) => it.hash(hasher),
+            Value::Int(it) => it.hash(hasher),
+            Value::Short(it) => it.hash(hasher),
+            Value::Double(it) => it.map(f64::to_bits).hash(hasher),
+            Value::Bool(it) => it.hash(hasher),
+            Value::Text(it) => it.hash(hasher),
+            Value::Bytes(it) => it.hash(hasher),
+            Value::Uuid(it) => it.hash(hasher),
+            Value::LongArray(it) => it.hash(hasher),
+            Value::LongOrNullArray(it) => it.hash(hasher),
+            Value::IntArray(it) => it.hash(hasher),
+            Value::IntOrNullArray(it) => it.hash(hasher),
+            Value::ShortArray(it) => it.hash(hasher),
+            Value::DoubleArray(it) => it.iter().for_each(|it| it.to_bits().hash(hasher)),
+            Value::DoubleOrNullArray(it) => it.iter().for_each(|it| it.map(f64::to_bits).hash(hasher)),
+            Value::TextArray(it) => it.hash(hasher),
+            Value::TextOrNullArray(it) => it.hash(hasher),
+            Value::BytesArray(it) => it.hash(hasher),
+            Value::BytesOrNullArray(it) => it.hash(hasher),
+            Value::UuidArray(it) => it.hash(hasher),
+            Value::UuidOrNullArray(it) => it.hash(hasher),
+        }
+    }
 }
 
 impl Value {

@@ -5,7 +5,7 @@ use crate::store::connection::Pooled;
 use crate::store::error::StoreError;
 use crate::store::hot;
 use crate::store::sql::Sql;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What the template needs to know of a type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -23,7 +23,12 @@ pub(super) struct Shape {
 /// The types whose tables are known to be there.
 pub(super) struct Tables {
     known: Vec<AtomicBool>,
+    /// How many deeds of each type this process has done.
+    deeds: Vec<AtomicU64>,
 }
+
+/// After so many deeds of a type, and again after ten times as many, its table may have statistics that mislead.
+const FIRST_GROWTH: u64 = 300;
 
 /// The table of that type, quoted where SQL needs no quotes: every name is legal after the schema's dot.
 pub(super) fn table(resource_type: ResourceType) -> String {
@@ -32,7 +37,22 @@ pub(super) fn table(resource_type: ResourceType) -> String {
 
 impl Tables {
     pub(super) fn new() -> Tables {
-        Tables { known: ResourceType::all().map(|_| AtomicBool::new(false)).collect() }
+        Tables {
+            known: ResourceType::all().map(|_| AtomicBool::new(false)).collect(),
+            deeds: ResourceType::all().map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// Counts deeds; whether the table may have outgrown its statistics by them.
+    pub(super) fn grow(&self, resource_type: ResourceType, deeds: u64) -> bool {
+        let place = usize::try_from(resource_type.code()).ok();
+        let Some(count) = place.and_then(|place| self.deeds.get(place)) else { return false };
+        let before = count.fetch_add(deeds, Ordering::Relaxed);
+        let mut threshold = FIRST_GROWTH;
+        while threshold <= before {
+            threshold = threshold.saturating_mul(10);
+        }
+        before + deeds >= threshold
     }
 
     /// Makes the table of that type, if nobody has.
@@ -67,5 +87,24 @@ impl Tables {
 
     fn known(&self, resource_type: ResourceType) -> Option<&AtomicBool> {
         self.known.get(usize::try_from(resource_type.code()).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_grows_tenfold_is_noticed() {
+        let tables = Tables::new();
+        let Some(patient) = ResourceType::parse("Patient") else { unreachable!() };
+        let mut noticed = Vec::new();
+        for deed in 1..=40_000 {
+            if tables.grow(patient, 1) {
+                noticed.push(deed);
+            }
+        }
+        assert_eq!(noticed, [300, 3_000, 30_000]);
+        assert!(tables.grow(patient, 1_000_000), "a bundle may go past a threshold");
     }
 }

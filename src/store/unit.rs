@@ -97,7 +97,9 @@ impl Unit {
             [row] => prepared.flush_one(connection, row).await,
             _ => write_many::flush(connection, &prepared).await,
         };
-        result.map_err(|error| prepared.explain(error))
+        result.map_err(|error| prepared.explain(error))?;
+        self.store.count_deeds(&prepared);
+        Ok(())
     }
 
     /// Makes it so. It goes on to its end even if the caller does not wait for it.

@@ -18,6 +18,7 @@ use crate::store::keys::NOBODY;
 use crate::store::resources::{Deed, DeedKind};
 use crate::store::sealed_body::{self, Place};
 use crate::store::search_index::{self, Entries};
+use crate::store::sql::Sql;
 use crate::store::{logical_id, write_many, write_one};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::BigInt;
@@ -78,7 +79,10 @@ impl Store {
         loop {
             let connection = self.connection_for(prepared.tenant, &types).await?;
             let error = match prepared.flush(connection).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.count_deeds(&prepared);
+                    return Ok(());
+                }
                 Err(error) => error,
             };
             if error.retry() == Retry::Reading {
@@ -92,6 +96,27 @@ impl Store {
             for row in &mut prepared.rows {
                 row.rid = self.next_row_id();
             }
+        }
+    }
+
+    /// Counts what was done, and has the statistics renewed of what has outgrown them, while nobody waits.
+    pub(super) fn count_deeds(&self, prepared: &Prepared) {
+        for rows in prepared.rows.chunk_by(|one, other| one.resource_type == other.resource_type) {
+            let Some(row) = rows.first() else { continue };
+            if !self.shared.tables.grow(row.resource_type, u64::try_from(rows.len()).unwrap_or(0)) {
+                continue;
+            }
+            let (store, tenant, resource_type) = (self.clone(), prepared.tenant, row.resource_type);
+            self.runtime().spawn(async move {
+                let sql = Sql::new("select refresh_statistics($1)").with(resource_type.name()).uncached();
+                let renewed = match store.upkeep(tenant).await {
+                    Ok(connection) => sql.execute(&connection).await.map_err(StoreError::from),
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = renewed {
+                    tracing::warn!(resource.type = resource_type.name(), "no new statistics: {error}");
+                }
+            });
         }
     }
 

@@ -57,9 +57,10 @@ pub(super) async fn choose(
     for (place, conjunct) in asked.conjuncts.iter().enumerate() {
         found.extend(drivers_of(asked, conjunct, &conjunct.predicate).map(|it| (place, it)));
     }
-    let small =
+    let named =
         found.iter().position(|(_, it)| it.is_small && matches!(it.drivers.as_slice(), [Driver::Ids(_)]));
-    if let Some(place) = small.or_else(|| found.iter().position(|(_, it)| it.is_small)) {
+    let small = || found.iter().position(|(_, it)| it.is_small);
+    if let Some(place) = named.or_else(|| small().filter(|_| !may_be_smaller(asked, &found))) {
         let (conjunct, it) = found.swap_remove(place);
         return Ok(Choice { first: it.into_plan(asked, conjunct), otherwise: None });
     }
@@ -76,6 +77,17 @@ pub(super) async fn choose(
     }
     let sizes = estimate(store, connection, asked, &found).await?;
     Ok(weigh(asked, found, &sizes, is_walkable))
+}
+
+/// Whether there is anything that may bring fewer rows than one patient has.
+fn may_be_smaller(asked: &Asked<'_>, found: &[(usize, Found)]) -> bool {
+    found.iter().any(|(place, it)| {
+        let of = asked.conjuncts.get(*place).map(|it| &it.predicate);
+        let is_of_patient = matches!(of, Some(Predicate::Key(key)) if key.kind == KeyKind::Reference
+            && key.value.starts_with("Patient/"));
+        let is_date = matches!(of, Some(Predicate::Date { .. } | Predicate::LastUpdated(_)));
+        !it.is_small && !is_of_patient && !is_date
+    })
 }
 
 /// The rows of the table, and those that each brings.
@@ -97,9 +109,11 @@ async fn estimate(
     for (_, it) in found {
         for driver in &it.drivers {
             let remembered = match driver {
-                Driver::Keys(hashes) => hashes.first().map_or(Remembered::Never, |it| Remembered::Key(*it)),
+                Driver::Keys(hashes) => {
+                    hashes.first().map_or(Remembered::Question, |it| Remembered::Key(*it))
+                }
                 Driver::FurtherCode(hash, _) => Remembered::Key(*hash),
-                _ => Remembered::Never,
+                _ => Remembered::Question,
             };
             questions.push((remembered, driver.estimated(asked)?));
         }

@@ -12,7 +12,6 @@ use crate::store::search::driver::Plan;
 use crate::store::search::estimate::planned_rows;
 use crate::store::search::matches::{Asker, Question};
 use crate::store::search::order::Order;
-use crate::store::search::page::MOST_VALUES;
 use crate::store::sql::Sql;
 use crate::store::tables::table;
 use diesel::sql_types::BigInt;
@@ -55,8 +54,7 @@ impl Asker<'_> {
         let mut sql = Sql::new("select count(*) from (select from (");
         plan.push_candidates(&mut sql, asked)?;
         sql.push(") as c limit ").bind(asked.limit()).push(") as c");
-        let sql = sql.cached_up_to(MOST_VALUES);
-        let rows = sql.rows::<(BigInt,), (i64,)>(self.connection).await?;
+        let rows = self.store.shapes().settle(sql).rows::<(BigInt,), (i64,)>(self.connection).await?;
         let count = rows.first().ok_or(StoreError::broken("a count counts nothing"))?.0;
         Ok(u64::try_from(count).unwrap_or(0))
     }

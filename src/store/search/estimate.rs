@@ -12,7 +12,7 @@ use diesel_async::AsyncPgConnection;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// What was learned of keys, lately.
+/// What was learned lately, of keys and of other questions.
 #[derive(Default)]
 pub(in crate::store) struct Estimates {
     known: Mutex<HashMap<(TenantId, ResourceType, i64), Known>>,
@@ -39,16 +39,16 @@ pub(super) enum Remembered {
     Key(i64),
     /// The table.
     Table,
-    /// Not at all.
-    Never,
+    /// The question itself.
+    Question,
 }
 
 impl Remembered {
-    fn place(self) -> Option<i64> {
+    fn place(self, question: &Sql) -> i64 {
         match self {
-            Remembered::Key(hash) => Some(hash),
-            Remembered::Table => Some(WHOLE_TABLE),
-            Remembered::Never => None,
+            Remembered::Key(hash) => hash,
+            Remembered::Table => WHOLE_TABLE,
+            Remembered::Question => question.fingerprint().cast_signed(),
         }
     }
 }
@@ -63,14 +63,12 @@ pub(super) async fn rows(
     let estimates = store.estimates();
     let now = store.now();
     let answers = questions.iter().map(async |(remembered, sql)| {
-        let place = remembered.place().map(|it| (tenant, resource_type, it));
-        if let Some(rows) = place.and_then(|it| estimates.get(it, now)) {
+        let place = (tenant, resource_type, remembered.place(sql));
+        if let Some(rows) = estimates.get(place, now) {
             return Ok(rows);
         }
         let rows = planned_rows(connection, sql).await?;
-        if let Some(place) = place {
-            estimates.keep(place, Known { rows, learned: now });
-        }
+        estimates.keep(place, Known { rows, learned: now });
         Ok::<_, StoreError>(rows)
     });
     futures_util::future::try_join_all(answers).await

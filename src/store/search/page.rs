@@ -40,9 +40,6 @@ pub(super) type Types = (
 pub(super) type Columns =
     (i64, i32, i64, i16, Uuid, Option<String>, Option<i64>, Vec<u8>, Vec<Option<i64>>, Vec<Option<f64>>);
 
-/// A statement with more values than this is prepared each time.
-pub(super) const MOST_VALUES: usize = 16;
-
 /// What [`Columns`] begin with.
 pub(super) const COLUMNS: &str = "r.rid, r.version, r.updated, r.deed, r.id, r.id_text, r.patient, r.body";
 
@@ -56,28 +53,29 @@ pub(super) async fn fetch(
         return Ok(Vec::new());
     }
     let Choice { first, otherwise } = choose(store, connection, asked).await?;
-    let mut rows = ask(connection, asked, &first).await?;
+    let mut rows = ask(store, connection, asked, &first).await?;
     if rows.len() < asked.count
         && let Some(otherwise) = otherwise
     {
-        rows = ask(connection, asked, &otherwise).await?;
+        rows = ask(store, connection, asked, &otherwise).await?;
     }
     rows.into_iter().map(|row| read(asked, row)).collect()
 }
 
 async fn ask(
+    store: &Store,
     connection: &AsyncPgConnection,
     asked: &Asked<'_>,
     plan: &Plan,
 ) -> Result<Vec<Columns>, StoreError> {
-    Ok(statement(asked, plan)?.rows::<Types, Columns>(connection).await?)
+    Ok(store.shapes().settle(statement(asked, plan)?).rows::<Types, Columns>(connection).await?)
 }
 
 /// The statement: the candidates, ordered and cut, and then the rest of their rows.
 pub(super) fn statement(asked: &Asked<'_>, plan: &Plan) -> Result<Sql, StoreError> {
     let mut sql = Sql::new("select ");
     push_statement(&mut sql, asked, plan)?;
-    Ok(sql.cached_up_to(MOST_VALUES))
+    Ok(sql)
 }
 
 /// Adds it after `select `.
