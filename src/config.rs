@@ -8,9 +8,11 @@
 //! `VESTA_DATABASE_URL` set) is told about each, and invents none.
 
 pub mod forwarding;
+pub mod review;
 
 use clap::{Args, ValueEnum};
 use forwarding::Forwarding;
+use review::Review;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -43,6 +45,9 @@ pub struct Config {
     /// Where the trail goes besides the database.
     #[command(flatten)]
     pub forwarding: Forwarding,
+    /// The review of the trail.
+    #[command(flatten)]
+    pub review: Review,
     /// What is logged.
     #[command(flatten)]
     pub log: Log,
@@ -448,6 +453,7 @@ impl Config {
                 .push(format!("VESTA_TOKEN_LIFETIME_SECONDS must be from 1 to {MAX_TOKEN_LIFETIME_SECONDS}"));
         }
         complaints.extend(self.forwarding.complaints());
+        complaints.extend(self.review.complaints());
         if self.database.connections < 2 {
             complaints.push("VESTA_DATABASE_CONNECTIONS must be at least 2".to_owned());
         }

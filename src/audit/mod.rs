@@ -3,7 +3,7 @@
 //! <https://profiles.ihe.net/ITI/BALP/>
 //!
 //! Reading order: the kinds of events (`event`), how they are shown (`balp`) and found (`find`), how they are
-//! chained and signed (`chain`) and checked (`verify`, `live`, `export`), how they leave (`archive`, `forward`), and whether the trail is well (`health`).
+//! chained and signed (`chain`) and checked (`verify`, `live`, `export`), how they leave (`archive`, `forward`), what they come to (`report`, `detect`), and whether the trail is well (`health`).
 
 pub mod balp;
 pub mod event;
@@ -17,5 +17,8 @@ pub mod verify;
 
 pub mod archive;
 pub mod forward;
+
+pub mod detect;
+pub mod report;
 
 pub mod health;

@@ -3,21 +3,24 @@
 //! It needs to read the trail and nothing more: no key that seals. An export is checked without a database.
 //! What is wrong ends with a failure, so that a script notices.
 
+use super::operator;
 use crate::app::database_settings;
 use crate::audit::archive::Archiving;
-use crate::audit::verify::Report;
-use crate::audit::{checkpoint, export, live};
+use crate::audit::event::{self, Kind};
+use crate::audit::verify::Report as Verified;
+use crate::audit::{checkpoint, export, live, report};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::crypto::key_file;
 use crate::crypto::key_ring::{KeyRing, RootKeys, new_root_key};
 use crate::crypto::sign::{CheckpointKey, CheckpointPublicKey};
 use crate::embedded_postgres;
+use crate::fhir::date_time::DateTime;
 use crate::fhir::id::TenantId;
 use crate::store::Store;
 use crate::store::audit_chain::Checkpoint;
 use anyhow::{Context as _, Result, bail};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use secrecy::SecretString;
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
@@ -34,20 +37,49 @@ pub(super) enum Command {
     Export {
         /// The file, which must not exist yet
         file: PathBuf,
-        /// Whose trail
-        #[arg(long, default_value_t = 1, value_name = "N")]
-        tenant: i32,
     },
+    /// Counts what happened in a period: by event, user, patient and day
+    Report(Report),
     /// Writes a month that is more than six years old to files, proves them, and drops it from the database
     Archive {
         /// The month, such as 2020-01; the oldest that is there
         month: String,
         /// The folder for the files, one for each tenant
+        #[arg(id = "archive_folder", value_name = "FOLDER")]
         folder: PathBuf,
         /// The public keys of the checkpoints, PEM, where the key was changed
         #[arg(long = "key", value_name = "FILE")]
         keys: Vec<PathBuf>,
     },
+}
+
+/// Which period is counted, and how it is written.
+#[derive(Args, Debug)]
+pub(super) struct Report {
+    /// The first day, such as 2026-11-01. Default: a week ago
+    #[arg(long, value_name = "DAY")]
+    from: Option<String>,
+    /// The day after the last. Default: tomorrow
+    #[arg(long, value_name = "DAY")]
+    to: Option<String>,
+    /// How it is written
+    #[arg(id = "report_format", long = "format", value_enum, default_value_t)]
+    format: Format,
+    /// A file to write to, instead of the standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum Format {
+    /// For programs
+    #[default]
+    Json,
+    /// For spreadsheets
+    Csv,
+    /// One page with charts, to read and to print
+    Html,
 }
 
 /// What to check, and against what.
@@ -63,15 +95,13 @@ pub(super) struct Verify {
     /// Checkpoints that were kept elsewhere, such as an older export
     #[arg(long = "witness", value_name = "FILE")]
     witnesses: Vec<PathBuf>,
-    /// Whose trail
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    tenant: i32,
 }
 
 pub(super) async fn run(config: &Config, command: &Command) -> Result<()> {
     match command {
         Command::Verify(arguments) => verify(config, arguments).await,
-        Command::Export { file, tenant } => write(config, file, TenantId(*tenant)).await,
+        Command::Export { file } => write(config, file).await,
+        Command::Report(arguments) => count(config, arguments).await,
         Command::Archive { month, folder, keys } => archive(config, month, folder, keys).await,
     }
 }
@@ -87,7 +117,9 @@ async fn verify(config: &Config, arguments: &Verify) -> Result<()> {
         Some(file) => export::verify(|| open(file).map_err(std::io::Error::other), &keys, witnesses)?,
         None => {
             let now = Clock::system().now_microseconds();
-            live::verify(&store(config)?, TenantId(arguments.tenant), &keys, witnesses, now).await?
+            let store = store(config)?;
+            let tenant = tenant(config, &store).await?;
+            live::verify(&store, tenant, &keys, witnesses, now).await?
         }
     };
     print(&report, started.elapsed());
@@ -97,7 +129,7 @@ async fn verify(config: &Config, arguments: &Verify) -> Result<()> {
     }
 }
 
-fn print(report: &Report, took: Duration) {
+fn print(report: &Verified, took: Duration) {
     let head = report.head;
     println!("events       {} chained, {} waiting for the chain", head.count, report.waiting);
     if report.archived > 0 {
@@ -122,12 +154,46 @@ fn print(report: &Report, took: Duration) {
     }
 }
 
-async fn write(config: &Config, file: &Path, tenant: TenantId) -> Result<()> {
+async fn write(config: &Config, file: &Path) -> Result<()> {
     let store = store(config)?;
+    let tenant = tenant(config, &store).await?;
     let out = File::create_new(file).with_context(|| format!("cannot create {}", file.display()))?;
     let now = Clock::system().now_microseconds();
     let events = export::export(&store, tenant, now, &mut BufWriter::new(out)).await?;
     println!("wrote {events} events to {}", file.display());
+    Ok(())
+}
+
+/// The report is itself an event of the trail: somebody looked.
+async fn count(config: &Config, arguments: &Report) -> Result<()> {
+    const DAY: i64 = 86_400_000_000;
+    let app = operator::request(config).await?.app;
+    let tenant = app.tenant;
+    let now = app.clock.now_microseconds();
+    let tomorrow = (now.div_euclid(DAY) + 1) * DAY;
+    let day = |text: &Option<String>, otherwise: i64| match text {
+        None => Ok(otherwise),
+        Some(text) => DateTime::parse_date(text)
+            .map(|it| it.interval().low)
+            .with_context(|| format!("{text} is not a day, such as 2026-11-01")),
+    };
+    let to = day(&arguments.to, tomorrow)?;
+    let from = day(&arguments.from, to - 7 * DAY)?;
+    let usage = report::usage(&app.store, tenant, from, to).await?;
+    let row = event::row_of("operator", Kind::TrailRead, event::Result::Success, "audit report", now);
+    app.store.append_audit(tenant, vec![row]).await.context("the report could not be recorded")?;
+    let text = match arguments.format {
+        Format::Json => serde_json::to_string_pretty(&usage.json())? + "\n",
+        Format::Csv => report::csv::csv(&usage),
+        Format::Html => report::html::page(&usage, &app.fhir_base())?,
+    };
+    match &arguments.out {
+        None => print!("{text}"),
+        Some(file) => {
+            std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+            println!("{}: {} events", file.display(), usage.events());
+        }
+    }
     Ok(())
 }
 
@@ -153,6 +219,12 @@ async fn archive(config: &Config, month: &str, folder: &Path, keys: &[PathBuf]) 
 fn owner_of_dev_mode(config: &Config) -> Option<SecretString> {
     let data = config.data_folder().ok().filter(|_| config.database.url.is_none())?;
     embedded_postgres::running(&data).map(SecretString::from)
+}
+
+/// Whose trail the settings mean.
+async fn tenant(config: &Config, store: &Store) -> Result<TenantId> {
+    let Some(slug) = config.data.tenant.as_deref() else { return Ok(TenantId::FIRST) };
+    store.tenant_named(slug).await?.with_context(|| format!("there is no tenant {slug}"))
 }
 
 fn public_keys(config: &Config, files: &[PathBuf]) -> Result<Vec<CheckpointPublicKey>> {

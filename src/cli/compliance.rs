@@ -7,7 +7,6 @@ use super::operator;
 use crate::audit::event::{self, Kind};
 use crate::compliance::{facts, html, report};
 use crate::config::Config;
-use crate::fhir::id::TenantId;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use std::fs;
@@ -24,7 +23,7 @@ pub(super) enum Command {
 #[derive(Args, Debug)]
 pub(super) struct Report {
     /// How it is written
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(id = "report_format", long = "format", value_enum, default_value_t)]
     format: Format,
     /// A file to write to, instead of the standard output
     #[arg(long, value_name = "FILE")]
@@ -32,9 +31,6 @@ pub(super) struct Report {
     /// A file of values, one a line, that are known to be stored and must lie nowhere in the clear
     #[arg(long, value_name = "FILE")]
     known: Option<PathBuf>,
-    /// Whose system
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    tenant: i32,
 }
 
 /// How a report is written.
@@ -51,8 +47,8 @@ pub(super) enum Format {
 
 pub(super) async fn run(config: &Config, command: &Command) -> Result<()> {
     let Command::Report(arguments) = command;
-    let app = operator::app(config)?;
-    let tenant = TenantId(arguments.tenant);
+    let app = operator::request(config).await?.app;
+    let tenant = app.tenant;
     let known: Vec<String> = match &arguments.known {
         None => Vec::new(),
         Some(file) => {

@@ -173,6 +173,11 @@ mod tests {
         for line in [
             "vesta demo --patients 3 --form bundles --out x",
             "vesta load a b --url https://h/fhir --token t",
+            "vesta audit verify --tenant clinic --file x",
+            "vesta audit export x",
+            "vesta audit report --from 2026-11-01 --format html",
+            "vesta audit archive 2020-01 folder",
+            "vesta compliance report --tenant clinic --format json",
         ] {
             assert!(Arguments::parse_from(line.split(' ')).command.is_some());
         }

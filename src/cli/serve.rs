@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::audit::event::{self, Kind};
 use crate::audit::{chain, forward};
 use crate::clock::Clock;
-use crate::compliance::published;
+use crate::compliance::{published, review};
 use crate::config::Config;
 use crate::http::server::Server;
 use crate::http::tls::Certificate;
@@ -161,6 +161,9 @@ async fn sweep(app: Arc<App>) {
         }
         if let Err(error) = app.store.make_audit_months(app.tenant).await {
             warn!(%error, "the months of the trail to come could not be made");
+        }
+        if let Err(outcome) = review::schedule(&app).await {
+            warn!(?outcome, tenant = app.tenant.0, "the review of the trail could not be asked for");
         }
         tokio::time::sleep(SWEEP).await;
     }

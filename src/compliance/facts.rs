@@ -5,10 +5,11 @@
 use crate::access::principal::Principal;
 use crate::access::scope::Scopes;
 use crate::app::App;
+use crate::audit::event::Kind;
 use crate::audit::health::{self, Health};
 use crate::audit::live;
 use crate::audit::verify::Report as Verified;
-use crate::compliance::certificate;
+use crate::compliance::{certificate, review};
 use crate::config::Config;
 use crate::conformance::definitions::Definitions;
 use crate::conformance::sealing::{self, Level, SealingPolicy};
@@ -46,6 +47,8 @@ pub struct Facts {
     pub months: Found<Vec<String>>,
     /// What happened in the last year, by kind.
     pub kinds: Found<Vec<KindFacts>>,
+    /// When the trail was last reviewed.
+    pub reviewed: Found<Option<i64>>,
     /// The wrapped keys.
     pub keys: Found<KeyFacts>,
     /// The accounts.
@@ -109,6 +112,7 @@ pub async fn gather(
         schema: told(store.schema_faults(tenant).await),
         months: told(store.audit_months(tenant).await),
         kinds: told(store.audit_kinds(tenant, now - LOOK_BACK).await),
+        reviewed: told(store.last_under_rule(tenant, Kind::TrailRead.code(), review::RULE).await),
         keys: told(store.key_facts(tenant).await),
         accounts: told(store.account_facts(tenant).await),
         bodies: told(store.bare_bodies(tenant, BODIES).await).and_then(|it| looked_at(&definitions, it)),

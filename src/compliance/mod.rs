@@ -6,6 +6,9 @@
 //! pure judgement over it (`check`), and a row is enforced, failing, unproved, or a matter of the organisation's own
 //! procedures (`report`, shown as text and JSON, or by `html`). The map is also served as resources (`published`).
 //!
+//! The review of the trail is here too (`review`): what its detectors find becomes a DetectedIssue and a Task, and
+//! somebody is told (`notice`).
+//!
 //! It does not certify anything: there is no such thing. A row says what was looked at and what was found.
 
 pub mod controls;
@@ -17,4 +20,8 @@ pub mod report;
 pub mod html;
 pub mod published;
 
+pub mod notice;
+pub mod review;
+
 mod certificate;
+mod people;

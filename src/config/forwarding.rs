@@ -13,11 +13,18 @@ pub struct Forwarding {
     pub syslog: Option<String>,
 
     /// An HTTPS address that takes batches of AuditEvents as JSON
-    #[arg(long = "forward-webhook", env = "VESTA_FORWARD_WEBHOOK", value_name = "URL", global = true)]
+    #[arg(
+        id = "forward_webhook",
+        long = "forward-webhook",
+        env = "VESTA_FORWARD_WEBHOOK",
+        value_name = "URL",
+        global = true
+    )]
     pub webhook: Option<String>,
 
     /// The bearer token for it
     #[arg(
+        id = "forward_webhook_token",
         long = "forward-webhook-token",
         env = "VESTA_FORWARD_WEBHOOK_TOKEN",
         value_parser = super::secret,
@@ -44,6 +51,7 @@ pub struct Forwarding {
 
     /// The authorities that may have signed the receivers' certificates, PEM
     #[arg(
+        id = "forward_authorities",
         long = "forward-authorities",
         env = "VESTA_FORWARD_AUTHORITIES",
         value_name = "FILE",

@@ -8,6 +8,7 @@ mod reindex;
 pub mod rotation;
 
 use crate::app::App;
+use crate::compliance::review;
 use crate::fhir::id::TenantId;
 use crate::store::jobs::{JobFailure, Lease};
 use std::future::Future;
@@ -24,8 +25,12 @@ pub type Working = Pin<Box<dyn Future<Output = Result<Vec<u8>, JobFailure>> + Se
 pub type Work = fn(Arc<App>, Lease) -> Working;
 
 /// Every kind of job that there is.
-pub const KINDS: &[(&str, Work)] =
-    &[(crate::store::reindex::KIND, reindex::work), (rotation::KIND, rotation::run)];
+pub const KINDS: &[(&str, Work)] = &[
+    (crate::store::reindex::KIND, reindex::work),
+    (rotation::KIND, rotation::run),
+    (review::REVIEW, |app, lease| Box::pin(review::review_job(app, lease))),
+    (review::REPORT, |app, lease| Box::pin(review::report_job(app, lease))),
+];
 
 /// How many jobs of a tenant run at once on one server.
 const WORKERS: usize = 3;

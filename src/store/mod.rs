@@ -19,6 +19,7 @@ pub mod versions;
 pub mod accounts;
 pub mod audit_archive;
 pub mod audit_chain;
+pub mod audit_counts;
 pub mod audit_events;
 pub mod audit_forward;
 pub mod audit_log;

@@ -55,7 +55,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "interaction",
         ],
     ),
-    ("jobs", &["fhir", "search", "crypto", "store", "audit", "app", "clock", "interaction"]),
+    ("jobs", &["compliance", "fhir", "search", "crypto", "store", "audit", "app", "clock", "interaction"]),
     ("load", &["fhir", "config"]),
 ];
 

@@ -5,6 +5,7 @@ mod balp;
 mod chain;
 mod find;
 mod forward;
+mod report;
 mod tampering;
 
 use crate::support::database::Database;

@@ -2,6 +2,7 @@
 
 mod map;
 mod red;
+mod review;
 
 use crate::support::server::TestServer;
 use vesta::audit::chain::Sealer;

@@ -74,6 +74,11 @@ impl TestServer {
         TestServer::begin(Clock::stepped(time.parse().unwrap()), false, |_| {}).await
     }
 
+    /// The same, with other settings.
+    pub async fn start_at_with(time: &str, change: impl FnOnce(&mut Config)) -> TestServer {
+        TestServer::begin(Clock::stepped(time.parse().unwrap()), false, change).await
+    }
+
     /// With TLS and a certificate for `localhost`, which the callers trust.
     pub async fn start_with_tls() -> TestServer {
         TestServer::start_with_tls_and(|_| {}).await
