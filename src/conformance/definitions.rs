@@ -4,8 +4,10 @@ use super::guide::Guide;
 use super::package::{self, PackageError};
 use super::rulebook::Rulebook;
 use super::search_parameter::{AddedParameter, SearchParameter};
+use super::value_set;
 use crate::fhir::id::ResourceType;
 use crate::fhir::types::Types;
+use crate::terminology;
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -90,6 +92,14 @@ impl Definitions {
     #[must_use]
     pub fn guides(&self) -> &[Arc<Guide>] {
         &self.guides
+    }
+
+    /// A value set of the packages, as far as their facts go: codes without displays.
+    #[must_use]
+    pub fn value_set(&self, canonical: &str) -> Option<terminology::value_set::ValueSet> {
+        let url = canonical.split('|').next().unwrap_or_default();
+        let named = |name: &str| self.guides.iter().rev().find_map(|it| it.value_set(name));
+        Some(value_set::defined(url, named(canonical).or_else(|| named(url))?))
     }
 
     /// What validation looks up; made when it is first needed.

@@ -1,6 +1,8 @@
 //! Value sets, as far as they are known.
 
+use crate::fhir::json::quote;
 use crate::terminology;
+use crate::terminology::value_set::{Clause, ListedConcept, ValueSet as Definition};
 use std::collections::HashSet;
 
 /// Whether a code is in a value set.
@@ -83,6 +85,38 @@ impl System {
             _ => Answer::Out,
         }
     }
+}
+
+/// The block as a definition, for whoever expands it.
+pub(super) fn defined(url: &str, block: &str) -> Definition {
+    let mut definition = Definition {
+        url: url.to_owned(),
+        about: vec![("url".to_owned(), quote(url)), ("status".to_owned(), quote("active"))],
+        ..Definition::default()
+    };
+    for line in block.lines().skip(1) {
+        let mut fields = line.split('\t').skip(1);
+        let system = fields.next().unwrap_or_default();
+        let codes: Vec<&str> = fields.collect();
+        if system == "?" || codes.contains(&"?") {
+            definition.is_partial = true;
+        }
+        let listed = codes.iter().filter(|it| !matches!(**it, "*" | "?"));
+        let concepts: Vec<ListedConcept> = match codes.contains(&"*") {
+            true => Vec::new(),
+            false => listed
+                .map(|it| ListedConcept { code: (*it).to_owned(), ..ListedConcept::default() })
+                .collect(),
+        };
+        if system != "?" && (codes.contains(&"*") || !concepts.is_empty()) {
+            definition.include.push(Clause {
+                system: Some(system.to_owned()),
+                concepts,
+                ..Clause::default()
+            });
+        }
+    }
+    definition
 }
 
 #[cfg(test)]

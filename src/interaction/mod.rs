@@ -28,6 +28,7 @@ mod read;
 mod record;
 mod search;
 mod subset;
+mod terminology;
 mod update;
 
 use crate::app::App;

@@ -1,5 +1,17 @@
-//! Codes and what they mean: the code systems that are grammars, not lists.
+//! Codes and what they mean.
+//!
+//! Pure: a [`library::Library`] is made of the CodeSystems, ValueSets and ConceptMaps that somebody else
+//! found, says which ones it still lacks, and answers from those it has. Code systems that are grammars, not
+//! lists (media types, languages, UCUM, time zones), are decided by [`is_code_of`].
 
+pub mod code_system;
+pub mod concept_map;
+pub mod expand;
+pub mod library;
+pub mod validate_code;
+pub mod value_set;
+
+mod filter;
 mod grammar;
 
 /// Whether a code belongs to a code system that is a grammar; nothing for any other system.

@@ -7,10 +7,16 @@ mod diff;
 mod docref;
 mod everything;
 mod explain;
+mod expand;
+mod given;
 mod lastn;
+mod lookup;
 mod meta;
 mod reindex;
+mod subsumes;
+mod translate;
 mod validate;
+mod validate_code;
 
 use super::context::Context;
 use super::record::Done;
@@ -40,6 +46,11 @@ pub(super) const OPERATIONS: &[Mounted] = &[
     Mounted { name: "everything", types: &["Patient", "Encounter"], levels: (false, true, true) },
     Mounted { name: "reindex", types: &[], levels: (true, true, true) },
     Mounted { name: "explain", types: &[], levels: (false, true, false) },
+    Mounted { name: "lookup", types: &["CodeSystem"], levels: (false, true, false) },
+    Mounted { name: "validate-code", types: &["CodeSystem", "ValueSet"], levels: (false, true, true) },
+    Mounted { name: "subsumes", types: &["CodeSystem"], levels: (false, true, true) },
+    Mounted { name: "expand", types: &["ValueSet"], levels: (false, true, true) },
+    Mounted { name: "translate", types: &["ConceptMap"], levels: (false, true, true) },
 ];
 
 pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Outcome> {
@@ -58,6 +69,11 @@ pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Out
         "everything" => everything::run(ctx, &operation).await,
         "reindex" => reindex::run(ctx, &operation).await,
         "explain" => explain::run(ctx, &operation).await,
+        "lookup" => lookup::run(ctx, &operation).await,
+        "validate-code" => validate_code::run(ctx, &operation).await,
+        "subsumes" => subsumes::run(ctx, &operation).await,
+        "expand" => expand::run(ctx, &operation).await,
+        "translate" => translate::run(ctx, &operation).await,
         _ => Err(Outcome::not_supported("there is no such operation here")),
     }
 }

@@ -7,6 +7,7 @@ mod history;
 mod instance;
 mod operation;
 mod search;
+mod terminology;
 mod transaction;
 
 use serde_json::{Value, json};
