@@ -20,8 +20,15 @@ pub(super) fn condition(
         return None;
     }
     // A grant must mean tomorrow what it means today, so there is no now: `is_condition` refuses `ap`.
-    let setting =
-        Setting { definitions, base, now: 0, handling: Handling::Strict, default_count: 1, max_count: 1 };
+    let setting = Setting {
+        definitions,
+        base,
+        now: 0,
+        handling: Handling::Strict,
+        default_count: 1,
+        max_count: 1,
+        sets: None,
+    };
     let (query, issues) = plan(&setting, &[resource_type], query).ok()?;
     let is_whole = issues.is_empty() && query.includes.is_empty() && query.sort.is_empty();
     // A query that is always true or never true says less than it seems to.

@@ -21,6 +21,7 @@ mod packages;
 mod seed;
 mod serve;
 mod tenant;
+mod terminology;
 mod token;
 mod user;
 
@@ -77,6 +78,9 @@ enum Command {
     Load(load::Arguments),
     /// Puts the users, clients and launches of a file
     Seed(seed::Arguments),
+    /// Imports big code systems: LOINC, RxNorm, SNOMED CT, ICD-10-CM
+    #[command(subcommand)]
+    Terminology(terminology::Command),
     /// Adds and lists tenants
     #[command(subcommand)]
     Tenant(tenant::Command),
@@ -135,6 +139,7 @@ async fn execute(arguments: Arguments) -> Result<()> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Load(arguments) => load::run(&config, arguments).await,
         Command::Seed(arguments) => seed::run(&config, &arguments).await,
+        Command::Terminology(command) => terminology::run(&config, &command).await,
         Command::Tenant(command) => tenant::run(&config, &command).await,
         Command::User(command) => user::run(&config, command).await,
         Command::Client(command) => client::run(&config, command).await,

@@ -77,6 +77,7 @@ impl Context {
             handling: self.handling,
             default_count: DEFAULT_COUNT,
             max_count: MAX_COUNT,
+            sets: None,
         }
     }
 

@@ -7,7 +7,7 @@ use super::record::{Done, Trail};
 use super::request::{Instance, Parameters};
 use super::response::Response;
 use super::subset::Subset;
-use super::{page_link, permission};
+use super::{page_link, permission, terminology};
 use crate::access::permit::Permit;
 use crate::access::scope::Permission;
 use crate::fhir::bundle::{Bundle, Entry};
@@ -15,7 +15,7 @@ use crate::fhir::date_time::instant;
 use crate::fhir::id::ResourceType;
 use crate::fhir::outcome::{self, Issue, Outcome};
 use crate::search::page::Cursor;
-use crate::search::plan::plan;
+use crate::search::plan::{Setting, plan};
 use crate::search::predicate::Predicate;
 use crate::search::query::Query;
 use crate::search::sort::SortValue;
@@ -35,7 +35,8 @@ pub(super) async fn run(
     let permit = permission::ask_within(ctx, Permission::Search, &asked, patient)?;
     let types = types(ctx, &permit, resource_type, compartment, &parameters)?;
     let base = ctx.app.fhir_base();
-    let setting = ctx.setting(&base);
+    let sets = terminology::sets(ctx, &parameters).await?;
+    let setting = Setting { sets: Some(&sets), ..ctx.setting(&base) };
     let (mut query, issues) = plan(&setting, &types, &parameters)?;
     if let Some(of) = compartment {
         query.filter = query.filter.and(within(ctx, of, &types)?);

@@ -5,12 +5,14 @@
 //! Every value is read into a test first ([`value`]); [`answer`] says what the index knows of it.
 //! An unknown parameter refuses the search, or in lenient handling is left out with a warning. A bad value, or a
 //! modifier that the parameter does not take, always refuses: a search that means something else than was
-//! asked is worse than none. What needs terminology (`:in`, `:not-in`, and `:above`, `:below` on codes) is refused.
+//! asked is worse than none. What needs terminology (`:in`, `:not-in`, and `:above`, `:below` on codes) is looked up
+//! by whoever asks: [`set::needed`] says what, and [`Setting::sets`] holds what came of it.
 
 mod answer;
 mod condition;
 mod control;
 mod filter;
+pub mod set;
 mod split;
 mod value;
 
@@ -22,6 +24,7 @@ use crate::search::parameters::{AllParameters, Parameter};
 use crate::search::predicate::Predicate;
 use crate::search::query::{Handling, Query, Summary};
 use condition::Planning;
+use set::Sets;
 
 /// What a query is read by.
 #[derive(Clone, Copy)]
@@ -38,6 +41,8 @@ pub struct Setting<'a> {
     pub default_count: u32,
     /// The greatest `_count`.
     pub max_count: u32,
+    /// The codes behind `:in`, `:not-in`, `:above` and `:below`.
+    pub sets: Option<&'a Sets>,
 }
 
 /// Why a parameter cannot be part of the search.

@@ -27,6 +27,8 @@ pub struct CodeSystem {
     pub supplements: Option<String>,
     /// Its concepts, depth first.
     pub concepts: Vec<Concept>,
+    /// It holds only what a question needs of a system that is too large to be held.
+    pub is_excerpt: bool,
     is_case_sensitive: bool,
     places: HashMap<String, usize>,
 }
@@ -92,6 +94,33 @@ impl CodeSystem {
         system.read_concepts(root, None, 0);
         system.link_by_properties();
         Some(system)
+    }
+
+    /// What a question needs of a big system: concepts, and steps of the hierarchy as child and parent.
+    #[must_use]
+    pub fn excerpt(
+        url: &str,
+        version: &str,
+        concepts: impl IntoIterator<Item = Concept>,
+        steps: &[(String, String)],
+    ) -> CodeSystem {
+        let mut system = CodeSystem {
+            url: url.to_owned(),
+            version: (!version.is_empty()).then(|| version.to_owned()),
+            content: "complete".to_owned(),
+            is_excerpt: true,
+            is_case_sensitive: true,
+            ..CodeSystem::default()
+        };
+        for concept in concepts {
+            system.add(concept);
+        }
+        for (child, parent) in steps {
+            if let (Some(child), Some(parent)) = (system.place(child), system.place(parent)) {
+                system.link(parent, child);
+            }
+        }
+        system
     }
 
     /// The place of a code.

@@ -372,6 +372,11 @@ impl<'a> Part<'a> {
             }
             return Err(unknown_system(&canonical(url, self.version)));
         };
+        if system.is_excerpt && !self.tests.iter().any(Test::is_near) {
+            return Err(Outcome::too_costly(
+                "the code system is too large to be listed without a filter by hierarchy",
+            ));
+        }
         for (place, concept) in system.concepts.iter().enumerate() {
             if self.tests.iter().all(|it| it.is_satisfied(place, concept))
                 && let Some(member) = self.member(&concept.code, Some(concept), None)

@@ -84,6 +84,11 @@ impl<'a> Test<'a> {
         })
     }
 
+    /// Whether what satisfies it stands near a concept that it names: of a big system, that is at hand.
+    pub(super) fn is_near(&self) -> bool {
+        matches!(self, Test::Places { is_negated: false, .. })
+    }
+
     /// Whether the concept at that place satisfies it.
     pub(super) fn is_satisfied(&self, place: usize, concept: &Concept) -> bool {
         match self {

@@ -23,6 +23,10 @@ pub struct Lacking {
     pub code_systems: BTreeSet<String>,
     /// Canonicals of value sets.
     pub value_sets: BTreeSet<String>,
+    /// Codes that are named, with their systems.
+    pub codes: BTreeSet<(String, String)>,
+    /// Codes below which everything is asked for, with their systems.
+    pub roots: BTreeSet<(String, String)>,
 }
 
 impl Library {
@@ -100,6 +104,17 @@ impl Library {
                 let canonical = canonical(system, clause.version.as_deref());
                 if self.code_system(&canonical).is_none() {
                     lacking.code_systems.insert(canonical);
+                }
+                lacking.codes.extend(clause.concepts.iter().map(|it| (system.clone(), it.code.clone())));
+                for filter in &clause.filters {
+                    let named = (system.clone(), filter.value.clone());
+                    match (filter.operator.as_str(), filter.property.as_str()) {
+                        ("is-a" | "descendent-of" | "child-of" | "descendent-leaf", _) | ("=", "parent") => {
+                            lacking.roots.insert(named);
+                        }
+                        ("generalizes", _) | ("=", "child") => drop(lacking.codes.insert(named)),
+                        _ => {}
+                    }
                 }
             }
             for url in &clause.value_sets {

@@ -8,6 +8,7 @@ pub mod code_system;
 pub mod concept_map;
 pub mod expand;
 pub mod library;
+pub mod release;
 pub mod validate_code;
 pub mod value_set;
 

@@ -164,6 +164,7 @@ fn search(ground: &Ground, input: &[u8]) {
         url::form_urlencoded::parse(text.as_bytes()).into_owned().collect();
     for handling in [Handling::Strict, Handling::Lenient] {
         let setting = Setting {
+            sets: None,
             definitions: &ground.definitions,
             base: "https://a/fhir",
             now: 1_800_000_000_000_000,

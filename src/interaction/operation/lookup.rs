@@ -28,6 +28,7 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
     let wanted = canonical(&system, version.as_deref());
     let language = given.text("displayLanguage");
     let properties = given.texts("property");
+    shelf.asked.push(coding.code.clone());
     let body = match shelf.code_system(&wanted).await? {
         Some(system) => {
             let concept =

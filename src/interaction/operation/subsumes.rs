@@ -23,6 +23,7 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
     let mut shelf = Shelf::open(ctx, resource_type)?;
     let given = Given::of(operation);
     let (first, second) = (side(&given, "A")?, side(&given, "B")?);
+    shelf.asked = vec![first.code.clone(), second.code.clone()];
     let system = match &operation.id {
         Some(id) => {
             CodeSystem::read(instance(ctx, &mut shelf.trail, (resource_type, id)).await?.root()).map(Arc::new)

@@ -24,6 +24,7 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
     };
     let mut shelf = Shelf::open(ctx, resource_type)?;
     let given = Given::of(operation);
+    shelf.asked = given.codings("system")?.into_iter().map(|it| it.code).collect();
     let verdict = match resource_type.name() {
         "CodeSystem" => of_code_system(&mut shelf, ctx, operation, &given).await?,
         _ => of_value_set(&mut shelf, ctx, operation, &given).await?,

@@ -2,12 +2,15 @@
 //!
 //! <https://hl7.org/fhir/R4/search.html#chaining>, <https://hl7.org/fhir/R4/search.html#has>
 
+use super::set;
 use super::split::{split, unescape};
 use super::value::{Modifier, Reading, any};
 use super::{Refusal, Setting, answer, built, filter};
 use crate::conformance::search_parameter::SearchParameterKind;
 use crate::fhir::id::{ResourceId, ResourceType};
 use crate::search::criterion::Test;
+use crate::search::extract::token::token;
+use crate::search::index::KeyKind;
 use crate::search::parameters::{AllParameters, Parameter, TypeParameters};
 use crate::search::predicate::Predicate;
 use std::cell::Cell;
@@ -187,6 +190,11 @@ impl<'a> Planning<'a> {
         if modifier == Some("missing") {
             return missing(name, parameter, value);
         }
+        if parameter.kind() == SearchParameterKind::Token
+            && let Some(modifier @ ("in" | "not-in" | "above" | "below")) = modifier
+        {
+            return self.of_set(parameters, parameter, (name, modifier), value);
+        }
         let (modifier, is_negated) = self.modifier(name, parameter, modifier)?;
         let reading = self.reading(parameters, name);
         let mut tests = Vec::new();
@@ -195,6 +203,33 @@ impl<'a> Planning<'a> {
         }
         let found = answer::predicate(parameters, parameter, &any(tests));
         Ok(if is_negated { found.negated() } else { found })
+    }
+
+    /// Codes that were looked up: one of them, or none.
+    fn of_set(
+        &self,
+        parameters: &TypeParameters,
+        parameter: &Parameter,
+        (name, modifier): (&str, &str),
+        value: &str,
+    ) -> Result<Predicate> {
+        let mut tests = Vec::new();
+        for raw in self.alternatives(name, value)? {
+            let wanted = set::need(modifier, raw);
+            let wanted = wanted.ok_or_else(|| Refusal::value(name, "system|code is expected"))?;
+            let Some(codes) = self.setting.sets.and_then(|it| it.get(&wanted)) else {
+                return Err(Refusal::not_supported(
+                    name,
+                    "the code system that this modifier needs is not known here",
+                ));
+            };
+            tests.extend(codes.iter().map(|(system, code)| match parameter.is_bare() {
+                true => Test::Key(KeyKind::Code, code.as_str().into()),
+                false => Test::Key(KeyKind::Token, token(system, code).into()),
+            }));
+        }
+        let found = answer::predicate(parameters, parameter, &any(tests));
+        Ok(if modifier == "not-in" { found.negated() } else { found })
     }
 
     /// What values of a parameter are read with.
@@ -238,12 +273,6 @@ impl<'a> Planning<'a> {
             (Of::Token, "text") => (Modifier::Text, false),
             (Of::Token, "of-type") if parameter.ends.iter().any(|it| **it == *"Identifier") => {
                 (Modifier::OfType, false)
-            }
-            (Of::Token, "in" | "not-in" | "above" | "below") => {
-                return Err(Refusal::not_supported(
-                    name,
-                    "this modifier needs terminology, which search has not",
-                ));
             }
             (Of::Uri, "below") => (Modifier::Below, false),
             (Of::Uri, "above") => (Modifier::Above, false),

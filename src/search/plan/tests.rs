@@ -9,6 +9,7 @@ static DEFINITIONS: LazyLock<Arc<Definitions>> = LazyLock::new(|| Arc::new(Defin
 
 fn plan_for(types: &[&str], query: &str, handling: Handling) -> Result<(Query, Vec<Issue>), Outcome> {
     let setting = Setting {
+        sets: None,
         definitions: &DEFINITIONS,
         base: BASE,
         now: 1_795_478_400_000_000, // 2026-11-24

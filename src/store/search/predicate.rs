@@ -21,6 +21,9 @@ use crate::store::sql_value::Value;
 use crate::store::tables::table;
 use crate::store::{hot, logical_id, search_index};
 
+/// As many alternatives are asked one by one.
+const FEW: usize = 8;
+
 /// Makes conditions of predicates.
 #[derive(Clone, Copy)]
 pub(in crate::store) struct Compiler<'a> {
@@ -73,7 +76,10 @@ impl Compiler<'_> {
             Predicate::True => drop(sql.push("true")),
             Predicate::False => drop(sql.push("false")),
             Predicate::All(parts) => self.push_list(sql, row, parts, ("true", " and "))?,
-            Predicate::Any(parts) => self.push_list(sql, row, parts, ("false", " or "))?,
+            Predicate::Any(parts) => match self.many_keys(row.resource_type, parts) {
+                Some(hashes) => drop(sql.push(&name).push(".keys && ").bind(hashes)),
+                None => self.push_list(sql, row, parts, ("false", " or "))?,
+            },
             Predicate::Not(inner) => {
                 sql.push("(");
                 self.push(sql, row, inner)?;
@@ -118,6 +124,18 @@ impl Compiler<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The hashes of alternatives that are all keys, where they are many: one value of the statement, not many.
+    fn many_keys(&self, resource_type: ResourceType, parts: &[Predicate]) -> Option<Vec<i64>> {
+        if parts.len() <= FEW {
+            return None;
+        }
+        let keys = parts.iter().map(|it| match it {
+            Predicate::Key(key) => Some(self.hashes(resource_type, key)),
+            _ => None,
+        });
+        keys.collect::<Option<Vec<_>>>().map(|it| it.concat())
     }
 
     fn push_list(
@@ -278,6 +296,8 @@ impl Compiler<'_> {
                     continue;
                 }
                 Predicate::Key(key) => self.hashes(row.resource_type, key),
+                // So many that an index would be asked more than the rows.
+                Predicate::Any(parts) if self.many_keys(row.resource_type, parts).is_some() => Vec::new(),
                 Predicate::Any(parts) => {
                     let keys = parts.iter().map(|it| match it {
                         Predicate::Key(key) => Some(self.hashes(row.resource_type, key)),

@@ -2,7 +2,10 @@
 
 use super::ids;
 use crate::support::server::TestServer;
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn animals() -> Value {
     json!({"resourceType": "CodeSystem", "id": "animals", "url": "http://example.org/animals", "version": "1",
@@ -190,4 +193,154 @@ async fn who_may_not_search_may_not_ask() {
     let half = server.user("user/ValueSet.rs");
     assert_eq!(half.get("ValueSet/birds/$expand").await.assert_status(404).issue(), "not-found");
     assert!(ids(&stranger.get("Patient").await.json()).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn searches_go_by_value_set_and_hierarchy() {
+    let server = server().await;
+    let system = server.system();
+    system
+        .put("Patient/a", &json!({"resourceType": "Patient", "id": "a", "gender": "female"}))
+        .await
+        .assert_status(201);
+    for code in ["animal", "cat", "bird", "owl", "dodo"] {
+        let seen = json!({"resourceType": "Observation", "id": code, "status": "final", "subject": {"reference": "Patient/a"},
+            "code": {"coding": [{"system": "http://example.org/animals", "code": code}]}});
+        system.put(&format!("Observation/{code}"), &seen).await.assert_status(201);
+    }
+    let found = async |query: &str| {
+        let mut found = ids(&system.get(query).await.assert_status(200).json());
+        found.sort();
+        found
+    };
+    let birds = ["bird", "dodo", "owl"];
+    assert_eq!(found("Observation?code:in=http://example.org/birds").await, birds);
+    assert_eq!(found("Observation?code:in=ValueSet/birds").await, birds);
+    assert_eq!(found("Observation?code:not-in=http://example.org/birds").await, ["animal", "cat"]);
+    assert_eq!(found("Observation?code:below=http://example.org/animals|bird").await, birds);
+    assert_eq!(
+        found("Observation?code:above=http://example.org/animals|owl").await,
+        ["animal", "bird", "owl"]
+    );
+    let gender = "http://hl7.org/fhir/ValueSet/administrative-gender";
+    assert_eq!(found(&format!("Observation?subject:Patient.gender:in={gender}")).await.len(), 5);
+    assert!(found(&format!("Observation?subject:Patient.gender:not-in={gender}")).await.is_empty());
+    assert_eq!(found("Patient?_has:Observation:patient:code:in=http://example.org/birds").await, ["a"]);
+    // More codes than are asked one by one.
+    let all: Vec<Value> =
+        (0..3000).map(|it| json!({"code": format!("c{it}")})).chain([json!({"code": "owl"})]).collect();
+    let many = json!({"resourceType": "ValueSet", "id": "many", "url": "http://example.org/many", "status": "active",
+        "compose": {"include": [{"system": "http://example.org/more", "concept": all},
+            {"system": "http://example.org/animals", "concept": [{"code": "cat"}]}]}});
+    system.put("ValueSet/many", &many).await.assert_status(201);
+    assert_eq!(found("Observation?code:in=http://example.org/many").await, ["cat"]);
+    assert_eq!(found("Observation?code:in=http://example.org/many&_sort=date").await, ["cat"]);
+    assert_eq!(found("Patient?_has:Observation:patient:code:in=http://example.org/many").await, ["a"]);
+    assert_eq!(found("Observation?code:not-in=http://example.org/many").await.len(), 4);
+
+    let unknown = "Observation?code:in=http://example.org/none";
+    assert_eq!(system.get(unknown).await.assert_status(404).issue(), "not-found");
+    assert_eq!(system.get("Observation?code:below=owl").await.assert_status(400).issue(), "value");
+    // Whoever may not see the value set learns nothing of it: the answer is that of one that is not there.
+    let user = server.user("user/Observation.rs");
+    let hidden = user.get("Observation?code:in=http://example.org/birds").await.assert_status(404).text();
+    assert_eq!(hidden.replace("birds", "none"), user.get(unknown).await.text());
+    assert_eq!(user.get("Observation?code:in=ValueSet/birds").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_is_held_to_so_many_codes() {
+    let server = TestServer::start().await;
+    let system = server.system();
+    let all: Vec<Value> = (0..5001).map(|it| json!({"code": format!("c{it}")})).collect();
+    let many = json!({"resourceType": "ValueSet", "id": "many", "url": "http://example.org/many", "status": "active",
+        "compose": {"include": [{"system": "http://example.org/more", "concept": all}]}});
+    system.put("ValueSet/many", &many).await.assert_status(201);
+    let answer = system.get("Observation?code:in=http://example.org/many").await;
+    assert_eq!(answer.issue(), "too-costly");
+    system.get("ValueSet/many/$expand?count=1").await.assert_status(200);
+}
+
+/// The command, as an operator runs it beside the servers.
+fn import(server: &TestServer, system: &str, files: &[&Path]) -> (bool, String) {
+    let file = |file: &Option<PathBuf>| file.clone().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_vesta"))
+        .args(["terminology", "import", system, "--release", "2026"])
+        .args(files)
+        .env("VESTA_DATABASE_URL", server.database.settings.url.expose_secret())
+        .env("VESTA_ROOT_KEY_FILE", file(&server.app.config.keys.root_key_file))
+        .env("VESTA_CHECKPOINT_KEY_FILE", file(&server.app.config.keys.checkpoint_key_file))
+        .env("VESTA_TOKEN_KEY_SET", file(&server.app.config.tokens.key_set_file))
+        .output()
+        .expect("the command runs");
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn big_code_systems_are_imported_and_asked() {
+    let server = TestServer::start().await;
+    let folder = std::env::temp_dir().join(format!("vesta-terminology-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let concepts = file(
+        "concepts.txt",
+        "id\teffectiveTime\tactive\tmoduleId\tdefinitionStatusId\n1\t2026\t1\tm\td\n2\t2026\t1\tm\td\n3\t2026\t0\tm\td\n4\t2026\t1\tm\td\n",
+    );
+    let names = file(
+        "names.txt",
+        "id\tactive\tconceptId\ttypeId\tterm\n9\t1\t1\t900000000000003001\tFinding (finding)\n8\t1\t2\t900000000000003001\tPain (finding)\n",
+    );
+    let steps = file(
+        "steps.txt",
+        "id\tactive\tsourceId\tdestinationId\ttypeId\n5\t1\t2\t1\t116680003\n6\t1\t3\t2\t116680003\n",
+    );
+    let (is_done, printed) = import(&server, "snomed", &[&concepts, &names, &steps]);
+    assert!(is_done && printed.contains("imported http://snomed.info/sct"), "{printed}");
+    let (is_done, printed) = import(&server, "loinc", &[&concepts]);
+    assert!(!is_done && printed.contains("first line"), "{printed}");
+    std::fs::remove_dir_all(&folder).unwrap();
+
+    let system = server.system();
+    let sct = "http://snomed.info/sct";
+    let pain = system.get(&format!("CodeSystem/$lookup?system={sct}&code=2")).await.assert_status(200).json();
+    assert_eq!(
+        (value(&pain, "display"), value(&pain, "version")),
+        (&json!("Pain (finding)"), &json!("2026"))
+    );
+    let above = system.get(&format!("CodeSystem/$subsumes?system={sct}&codeA=1&codeB=3")).await.json();
+    assert_eq!(value(&above, "outcome"), "subsumes");
+    let inline = |filter: Value| {
+        json!({"resourceType": "ValueSet", "status": "active", "id": "findings", "url": "http://example.org/findings",
+        "compose": {"include": [{"system": sct, "filter": filter}]}})
+    };
+    let findings = inline(json!([{"property": "concept", "op": "is-a", "value": "1"}]));
+    let all = system.post("ValueSet/$expand", &findings).await.assert_status(200).json();
+    assert_eq!(all["expansion"]["total"], 3);
+    assert_eq!(system.post("ValueSet/$expand", &inline(json!([]))).await.issue(), "too-costly");
+    system.put("ValueSet/findings", &findings).await.assert_status(201);
+    for (code, expected) in [("3", true), ("4", false), ("5", false)] {
+        let url = format!("ValueSet/findings/$validate-code?system={sct}&code={code}");
+        assert_eq!(value(&system.get(&url).await.json(), "result"), expected, "{code}");
+    }
+    for code in ["1", "2", "4"] {
+        let seen = json!({"resourceType": "Observation", "id": code, "status": "final",
+            "code": {"coding": [{"system": sct, "code": code}]}});
+        system.put(&format!("Observation/{code}"), &seen).await.assert_status(201);
+    }
+    for query in [
+        format!("code:below={sct}|1"),
+        "code:in=http://example.org/findings".to_owned(),
+        format!("code:above={sct}|2"),
+    ] {
+        let mut found = ids(&system.get(&format!("Observation?{query}")).await.assert_status(200).json());
+        found.sort();
+        assert_eq!(found, ["1", "2"], "{query}");
+    }
+    let loinc = "CodeSystem/$lookup?system=http://loinc.org&code=1-8";
+    assert_eq!(system.get(loinc).await.assert_status(404).issue(), "not-found");
 }

@@ -38,6 +38,7 @@ fn we_find_what_the_specification_finds() {
     let definitions = Arc::new(Definitions::embedded().unwrap());
     let verifier = Verifier::new(definitions.clone(), BASE);
     let setting = Setting {
+        sets: None,
         definitions: &definitions,
         base: BASE,
         now: 1_795_478_400_000_000,

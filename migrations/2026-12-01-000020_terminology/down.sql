@@ -1,0 +1,3 @@
+drop table concept_parents;
+drop table concepts;
+drop table imported_systems;

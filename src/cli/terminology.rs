@@ -1,0 +1,110 @@
+//! `vesta terminology`: big code systems, from the files in which they are released.
+
+use super::operator;
+use crate::app::App;
+use crate::config::Config;
+use crate::store::concepts::StoredConcept;
+use crate::terminology::release::{BigSystem, Line, Release};
+use anyhow::{Context as _, Result, anyhow};
+use clap::{Subcommand, ValueEnum};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+
+/// What to do about code systems.
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Replaces a code system by what its release files say
+    Import {
+        /// Which one
+        system: System,
+        /// loinc: Loinc.csv, ComponentHierarchyBySystem.csv; rxnorm: RXNCONSO.RRF, RXNREL.RRF; snomed: the
+        /// snapshot files of concepts, descriptions and relationships; icd10cm: the order file
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// The version of the release, as codings state it
+        #[arg(long, default_value = "")]
+        release: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum System {
+    Loinc,
+    Rxnorm,
+    Snomed,
+    Icd10cm,
+}
+
+/// Lines that are sent together.
+const TOGETHER: usize = 5_000;
+/// Lines between two words of progress.
+const PROGRESS: usize = 100_000;
+
+pub(super) async fn run(config: &Config, command: &Command) -> Result<()> {
+    let Command::Import { system, files, release } = command;
+    let system = match system {
+        System::Loinc => BigSystem::Loinc,
+        System::Rxnorm => BigSystem::RxNorm,
+        System::Snomed => BigSystem::Snomed,
+        System::Icd10cm => BigSystem::Icd10Cm,
+    };
+    let app = operator::request(config).await?.app;
+    app.store.forget_system(app.tenant, system.number()).await?;
+    for file in files {
+        let count = import(&app, system, file).await?;
+        println!("{}: {count} lines", file.display());
+    }
+    app.store.complete_system(app.tenant, system.number(), release).await?;
+    println!("imported {}", system.url());
+    Ok(())
+}
+
+async fn import(app: &App, system: BigSystem, path: &PathBuf) -> Result<usize> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut release = Release::new(system);
+    let (mut concepts, mut steps) = (BTreeMap::new(), Vec::new());
+    let mut count = 0;
+    for line in BufReader::new(file).lines() {
+        let line = line.with_context(|| format!("{} line {}", path.display(), count + 1))?;
+        for said in release.line(&line).map_err(|it| anyhow!("{}: {it}", path.display()))? {
+            match said {
+                Line::Parent { child, parent } => steps.push((child, parent)),
+                Line::Concept { code, display, is_active, properties } => {
+                    let new = || StoredConcept { code: code.clone(), active: -1, ..StoredConcept::default() };
+                    let concept: &mut StoredConcept = concepts.entry(code.clone()).or_insert_with(new);
+                    concept.display = display.or(concept.display.take());
+                    concept.active = is_active.map_or(concept.active, i16::from);
+                    for (name, value) in properties {
+                        concept.properties.push_str(&format!("{name}\t{value}\n"));
+                    }
+                }
+            }
+        }
+        count += 1;
+        if concepts.len() + steps.len() >= TOGETHER {
+            send(app, system, std::mem::take(&mut concepts), std::mem::take(&mut steps)).await?;
+        }
+        if count % PROGRESS == 0 {
+            println!("{}: {count} lines", path.display());
+        }
+    }
+    send(app, system, concepts, steps).await?;
+    Ok(count)
+}
+
+async fn send(
+    app: &App,
+    system: BigSystem,
+    concepts: BTreeMap<String, StoredConcept>,
+    steps: Vec<(String, String)>,
+) -> Result<()> {
+    if !concepts.is_empty() {
+        app.store.put_concepts(app.tenant, system.number(), concepts.into_values().collect()).await?;
+    }
+    if !steps.is_empty() {
+        app.store.put_steps(app.tenant, system.number(), steps).await?;
+    }
+    Ok(())
+}
