@@ -1,4 +1,5 @@
-//! Thousands of requests that nobody should send: each is answered or refused, never with 500, never late.
+//! Thousands of requests that nobody should send, to every endpoint: each is answered or refused, never with 500, never
+//! late, and nobody gets a token by it. `VESTA_FUZZ_REQUESTS=10000` asks for more of them, `VESTA_FUZZ_SEED` for others.
 
 use crate::support::server::TestServer;
 use std::collections::BTreeMap;
@@ -6,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use vesta::http::routes::ENDPOINTS;
 
 /// A small generator of its own: a failing round is told by its number alone.
 struct Dice(u64);
@@ -77,6 +79,13 @@ const QUERIES: &[&[u8]] = &[
 const HEADERS: &[&[u8]] = &[
     b"content-type: application/fhir+json",
     b"content-type: \xff",
+    b"content-type: application/fhir+xml",
+    b"content-type: text/xml; charset=utf-16",
+    b"accept: application/fhir+xml",
+    b"authorization: Basic Og==",
+    b"authorization: Basic \xff",
+    b"cookie: vesta-session=x; vesta-session=",
+    b"if-none-match: W/\"1\", \"",
     b"content-type: application/json-patch+json",
     b"content-type: application/x-www-form-urlencoded",
     b"content-encoding: gzip",
@@ -114,8 +123,52 @@ const BODIES: &[&[u8]] = &[
     b"{\"resourceType\":\"Patient\",\"name\":1e999}",
     b"[{\"op\":\"test\",\"path\":\"/x\"}]",
     b"a=%zz&b",
+    b"grant_type=client_credentials&client_id=demo-backend&client_assertion=a.b.c",
+    b"grant_type=authorization_code&code=x&code=y&client_id=\x00",
+    b"grant_type=refresh_token&refresh_token=&client_id=app",
+    b"token=x&token_type_hint=y",
+    b"flow=x&csrf=y&step=sign-in&username=a&password=b",
+    b"{\"redirect_uris\":[\"javascript:x\"],\"jwks\":7}",
+    b"<Patient xmlns=\"http://hl7.org/fhir\"><id value=\"1\"/></Patient>",
+    b"<!DOCTYPE x [<!ENTITY a \"b\">]><Patient xmlns=\"http://hl7.org/fhir\"><id value=\"&a;\"/></Patient>",
+    b"<Bundle xmlns=\"http://hl7.org/fhir\"><entry><resource>",
+    b"<?xml version=\"1.0\" encoding=\"utf-16\"?>",
     b"\x1f\x8b\x08\0",
 ];
+
+/// What may stand where a path has a part of its own.
+const PARTS: &[&[u8]] = &[
+    b"Patient",
+    b"Binary",
+    b"AuditEvent",
+    b"1",
+    b"a.b-c",
+    b"%00",
+    b"%F0%9F%92%A9",
+    b"..",
+    b"validate",
+    b"everything",
+    b"convert",
+    b"lastn",
+    b"meta-add",
+    b"north",
+    b"99999999999999999999",
+    b"%27--",
+];
+
+/// The way to some endpoint, with anything in its variable parts; sometimes that of another tenant.
+fn endpoint(dice: &mut Dice) -> Vec<u8> {
+    let template = ENDPOINTS[dice.roll(ENDPOINTS.len())].path;
+    let mut path = if dice.roll(10) == 0 { b"/t/north".to_vec() } else { Vec::new() };
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        path.extend_from_slice(before.as_bytes());
+        path.extend_from_slice(dice.pick(PARTS));
+        rest = after.split_once('}').map_or("", |(_, after)| after);
+    }
+    path.extend_from_slice(rest.as_bytes());
+    path
+}
 
 fn request(dice: &mut Dice, token: &str) -> Vec<u8> {
     let body = match dice.roll(8) {
@@ -127,7 +180,11 @@ fn request(dice: &mut Dice, token: &str) -> Vec<u8> {
     let mut out = Vec::new();
     out.extend_from_slice(dice.pick(METHODS));
     out.push(b' ');
-    out.extend_from_slice(dice.pick(PATHS));
+    if dice.roll(2) == 0 {
+        out.extend_from_slice(&endpoint(dice));
+    } else {
+        out.extend_from_slice(dice.pick(PATHS));
+    }
     out.extend_from_slice(dice.pick(QUERIES));
     out.extend_from_slice(b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
     if dice.roll(4) > 0 {
@@ -150,8 +207,8 @@ fn request(dice: &mut Dice, token: &str) -> Vec<u8> {
     out
 }
 
-/// The status; nothing where the connection was closed without an answer.
-async fn ask(address: SocketAddr, request: Vec<u8>) -> Option<u16> {
+/// The status, and whether there is a token in the answer; nothing where the connection was closed without an answer.
+async fn ask(address: SocketAddr, request: Vec<u8>) -> Option<(u16, bool)> {
     let mut connection = TcpStream::connect(address).await.unwrap();
     // The server may close before it has read all.
     let _ = connection.write_all(&request).await;
@@ -160,7 +217,10 @@ async fn ask(address: SocketAddr, request: Vec<u8>) -> Option<u16> {
     let _ = connection.read_to_end(&mut answer).await;
     let answer = answer.strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&answer);
     let line = String::from_utf8_lossy(answer.get(9..12)?).into_owned();
-    Some(line.parse().unwrap_or_else(|_| panic!("no status: {line}")))
+    let has_token = [&b"\"access_token\":"[..], b"?code=", b"\"client_secret\""]
+        .iter()
+        .any(|it| answer.windows(it.len()).any(|window| window == *it));
+    Some((line.parse().unwrap_or_else(|_| panic!("no status: {line}")), has_token))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,9 +231,11 @@ async fn nothing_malformed_breaks_the_server() {
     })
     .await;
     let token = server.sign(&server.claims("system/*.cruds"));
-    let mut dice = Dice(0x5eed_5eed_5eed_5eed);
+    let setting = |name: &str| std::env::var(name).ok().and_then(|it| it.parse::<u64>().ok());
+    let mut dice = Dice(setting("VESTA_FUZZ_SEED").unwrap_or(0x5eed_5eed_5eed_5eed).max(1));
+    let rounds = setting("VESTA_FUZZ_REQUESTS").unwrap_or(3000).div_ceil(500);
     let mut statuses = BTreeMap::new();
-    for round in 0..6 {
+    for round in 0..rounds {
         // Several at once, since a client that closes its half early is waited for.
         let requests: Vec<Vec<u8>> = (0..500).map(|_| request(&mut dice, &token)).collect();
         let answers = requests
@@ -183,7 +245,10 @@ async fn nothing_malformed_breaks_the_server() {
             let shown: String = String::from_utf8_lossy(request).chars().take(600).collect();
             let shown = shown.replace(&token, "…");
             let status = answer.unwrap_or_else(|_| panic!("round {round} hangs: {shown}"));
+            let has_token = status.is_some_and(|(_, has_token)| has_token);
+            let status = status.map(|(status, _)| status);
             assert_ne!(status, Some(500), "round {round}: {shown}");
+            assert!(!has_token, "round {round} gave a token to nobody: {shown}");
             *statuses.entry(status).or_insert(0_u32) += 1;
         }
     }
