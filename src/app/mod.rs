@@ -69,6 +69,8 @@ pub struct GoodToken {
     pub family: Option<String>,
     /// The encounter that it ends with.
     pub visit: Option<String>,
+    /// How often a minute its bearer may ask, where the client has a limit of its own; 0 for any number.
+    pub requests_per_minute: Option<u32>,
 }
 
 impl App {

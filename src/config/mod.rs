@@ -8,10 +8,12 @@
 //! `VESTA_DATABASE_URL` set) is told about each, and invents none.
 
 pub mod forwarding;
+pub mod limits;
 pub mod review;
 
 use clap::{Args, ValueEnum};
 use forwarding::Forwarding;
+use limits::Limits;
 use review::Review;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::convert::Infallible;
@@ -88,6 +90,14 @@ pub struct Listener {
     #[arg(long, env = "VESTA_TLS_KEY", value_name = "FILE", global = true)]
     pub tls_key: Option<PathBuf>,
 
+    /// The authorities of clients' certificates, PEM: with it, connections are mutual TLS
+    #[arg(long, env = "VESTA_CLIENT_CA", value_name = "FILE", global = true)]
+    pub client_authorities: Option<PathBuf>,
+
+    /// Whether clients must show a certificate of those authorities
+    #[arg(long, env = "VESTA_CLIENT_CERTIFICATES", value_enum, default_value_t, global = true)]
+    pub client_certificates: ClientCertificates,
+
     /// Speak plain HTTP, for a proxy on the same machine that speaks TLS: on loopback only
     #[arg(long, env = "VESTA_PLAIN_HTTP", global = true)]
     pub plain_http: bool,
@@ -101,6 +111,16 @@ pub struct Listener {
     /// loopback only
     #[arg(long, env = "VESTA_METRICS_TOKEN", value_parser = secret, hide_env_values = true, global = true)]
     pub metrics_token: Option<SecretString>,
+}
+
+/// Whether clients must show a certificate, where `VESTA_CLIENT_CA` is set. A bad one is never taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ClientCertificates {
+    /// No connection without one
+    #[default]
+    Required,
+    /// One that is shown is checked: for browsers beside systems
+    Optional,
 }
 
 /// The database.
@@ -218,81 +238,6 @@ pub struct Tokens {
     pub lifetime_seconds: u32,
 }
 
-/// What one request, or one client, may take.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Limits")]
-pub struct Limits {
-    /// The largest body of a request, after decompression
-    #[arg(
-        long = "limit-body-bytes",
-        env = "VESTA_LIMIT_BODY_BYTES",
-        default_value_t = 32 * 1024 * 1024,
-        value_name = "N",
-        global = true
-    )]
-    pub body_bytes: usize,
-
-    /// The longest path and query string
-    #[arg(
-        long = "limit-uri-bytes",
-        env = "VESTA_LIMIT_URI_BYTES",
-        default_value_t = 16 * 1024,
-        value_name = "N",
-        global = true
-    )]
-    pub uri_bytes: usize,
-
-    /// How long a client may take to send its headers, and to send each further piece of a body
-    #[arg(
-        long = "limit-idle-seconds",
-        env = "VESTA_LIMIT_IDLE_SECONDS",
-        default_value_t = 10,
-        value_name = "N",
-        global = true
-    )]
-    pub idle_seconds: u32,
-
-    /// How many requests one user may make in a minute; 0 for any number
-    #[arg(
-        long = "limit-user-requests-per-minute",
-        env = "VESTA_LIMIT_USER_REQUESTS_PER_MINUTE",
-        default_value_t = 100,
-        value_name = "N",
-        global = true
-    )]
-    pub user_requests_per_minute: u32,
-
-    /// How many requests one system, a client without a user, may make in a minute; 0 for any number
-    #[arg(
-        long = "limit-system-requests-per-minute",
-        env = "VESTA_LIMIT_SYSTEM_REQUESTS_PER_MINUTE",
-        default_value_t = 0,
-        value_name = "N",
-        global = true
-    )]
-    pub system_requests_per_minute: u32,
-
-    /// How many connections are kept open at most
-    #[arg(
-        long = "limit-connections",
-        env = "VESTA_LIMIT_CONNECTIONS",
-        default_value_t = 20_000,
-        value_name = "N",
-        global = true
-    )]
-    pub open_connections: usize,
-
-    /// How long requests under way may go on after the server was told to stop
-    #[arg(
-        long = "limit-shutdown-seconds",
-        env = "VESTA_LIMIT_SHUTDOWN_SECONDS",
-        default_value_t = 20,
-        value_name = "N",
-        global = true
-    )]
-    pub shutdown_seconds: u32,
-}
-
 /// What is logged.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Log")]
@@ -323,6 +268,8 @@ impl Default for Listener {
             public_url: None,
             tls_certificate: None,
             tls_key: None,
+            client_authorities: None,
+            client_certificates: ClientCertificates::default(),
             plain_http: false,
             cors_origins: vec!["*".to_owned()],
             metrics_token: None,
@@ -349,20 +296,6 @@ impl Default for Tokens {
             issuer: None,
             audience: None,
             lifetime_seconds: MAX_TOKEN_LIFETIME_SECONDS,
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            body_bytes: 32 * 1024 * 1024,
-            uri_bytes: 16 * 1024,
-            idle_seconds: 10,
-            user_requests_per_minute: 100,
-            system_requests_per_minute: 0,
-            open_connections: 20_000,
-            shutdown_seconds: 20,
         }
     }
 }
@@ -427,6 +360,7 @@ impl Config {
         for (variable, file, is_needed, is_secret) in [
             ("VESTA_TLS_CERTIFICATE", &self.listener.tls_certificate, is_tls, false),
             ("VESTA_TLS_KEY", &self.listener.tls_key, is_tls, true),
+            ("VESTA_CLIENT_CA", &self.listener.client_authorities, false, false),
             ("VESTA_DATABASE_AUTHORITIES", &self.database.certificate_authorities, false, false),
             ("VESTA_ROOT_KEY_FILE", &self.keys.root_key_file, true, true),
             ("VESTA_CHECKPOINT_KEY_FILE", &self.keys.checkpoint_key_file, true, true),
@@ -447,6 +381,9 @@ impl Config {
         let mut complaints = Vec::new();
         if self.listener.plain_http && !self.listener.listen.ip().is_loopback() {
             complaints.push("VESTA_PLAIN_HTTP is for loopback only: VESTA_LISTEN is not".to_owned());
+        }
+        if self.listener.plain_http && self.listener.client_authorities.is_some() {
+            complaints.push("VESTA_CLIENT_CA needs TLS, and VESTA_PLAIN_HTTP forbids it".to_owned());
         }
         if !(1..=MAX_TOKEN_LIFETIME_SECONDS).contains(&self.tokens.lifetime_seconds) {
             complaints

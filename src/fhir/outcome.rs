@@ -219,6 +219,13 @@ impl Outcome {
         Outcome::from(issue).because(cause)
     }
 
+    /// Adds something to know.
+    #[must_use]
+    pub fn noting(mut self, issue: Issue) -> Outcome {
+        self.issues.push(issue);
+        self
+    }
+
     /// Keeps the cause for the log.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Outcome {

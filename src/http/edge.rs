@@ -28,6 +28,7 @@ use actix_web::http::header;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
 use tokio::runtime::Handle;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 /// What all workers share.
@@ -243,21 +244,24 @@ impl Call {
         let preferences = self.preferences();
         let app = Arc::clone(&self.app);
         let (request_id, network, now) = (self.id, self.network.clone(), self.now);
-        let task = self.edge.runtime.spawn(async move {
-            let rules = app.rules(principal.tenant).await?;
-            let ctx = Context {
-                app,
-                rules,
-                principal,
-                request_id,
-                network,
-                now,
-                handling: context::handling(preferences.is_strict),
-                wants_representation: preferences.body == Some(Body::Representation),
-                respond_async: preferences.respond_async,
-            };
-            interaction::perform(&ctx, interaction).await
-        });
+        let task = self.edge.runtime.spawn(
+            async move {
+                let rules = app.rules(principal.tenant).await?;
+                let ctx = Context {
+                    app,
+                    rules,
+                    principal,
+                    request_id,
+                    network,
+                    now,
+                    handling: context::handling(preferences.is_strict),
+                    wants_representation: preferences.body == Some(Body::Representation),
+                    respond_async: preferences.respond_async,
+                };
+                interaction::perform(&ctx, interaction).await
+            }
+            .instrument(Span::current()),
+        );
         task.await.unwrap_or_else(|_| Err(Outcome::exception("the interaction panicked")))
     }
 }

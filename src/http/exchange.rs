@@ -6,6 +6,7 @@ use super::middleware::{access_log, cors, rate_limit, request_id, security_heade
 use super::respond::compress;
 use super::respond::outcome::Refusal;
 use super::routes::{self, Endpoint, Entry, Guard};
+use super::smart;
 use crate::access::principal::Principal;
 use crate::app::App;
 use crate::fhir::issue_type::IssueType;
@@ -19,6 +20,7 @@ use futures_util::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
+use tracing::{Instrument as _, Span, info_span};
 
 /// What the log and the metrics name instead of a path that is none of ours.
 const NO_ROUTE: &str = "none";
@@ -41,7 +43,8 @@ pub(super) async fn with(
         Ok(app) => {
             let call = exchange.call(app, payload);
             // A panic was logged, without its message, where it happened.
-            let answering = AssertUnwindSafe(answer(endpoint, call, &mut principal)).catch_unwind();
+            let answering = answer(endpoint, call, &mut principal).instrument(exchange.span());
+            let answering = AssertUnwindSafe(answering).catch_unwind();
             answering.await.unwrap_or_else(|_| Err(Outcome::exception("the endpoint panicked").into()))
         }
     };
@@ -92,6 +95,15 @@ async fn answer(
         return Err(refusal);
     }
     match endpoint.entry {
+        Entry::Anybody(entry) if endpoint.path.starts_with("/auth/") => {
+            let address = call.network.clone().unwrap_or_default();
+            let standing = rate_limit::take_address(&call.edge.rate_limits, &address);
+            let answer = match standing.wait_seconds() {
+                Some(wait) => Ok(smart::too_often(&call, wait).await),
+                None => entry(call).await,
+            };
+            standing.tell(answer)
+        }
         Entry::Anybody(entry) => entry(call).await,
         Entry::Bearer(entry) => {
             let bearer = match caller::require_bearer(&call).await {
@@ -101,14 +113,14 @@ async fn answer(
                     return Err(refusal);
                 }
             };
-            *principal = Some(bearer.clone());
+            *principal = Some(bearer.principal.clone());
             let standing = rate_limit::take(&call.edge.rate_limits, &bearer);
             let answer = match standing.refusal() {
                 Some(refusal) => {
-                    call.record_refusal(Reason::TooOften(&bearer)).await;
+                    call.record_refusal(Reason::TooOften(&bearer.principal)).await;
                     Err(refusal)
                 }
-                None => entry(call, bearer).await,
+                None => entry(call, bearer.principal.clone()).await,
             };
             standing.tell(answer)
         }
@@ -133,6 +145,11 @@ impl Exchange {
     fn begin(edge: Arc<Edge>, route: &'static str, request: HttpRequest) -> Exchange {
         let ids = request_id::Ids::of(&request, || edge.app().new_id());
         Exchange { edge, route, request, ids, start: Instant::now(), _in_flight: access_log::InFlight::new() }
+    }
+
+    /// What every line in the log says that is written on the way.
+    fn span(&self) -> Span {
+        info_span!("request", id = %self.ids.request)
     }
 
     /// The server of the tenant in the path.
@@ -176,7 +193,7 @@ impl Exchange {
             Ok(response) => response,
             Err(refusal) => {
                 access_log::cause(self.ids.request, &refusal);
-                refusal.into_response(&self.request, self.edge.types())
+                refusal.naming(self.ids.request).into_response(&self.request, self.edge.types())
             }
         };
         response = compress::compress(&self.request, response).await;

@@ -41,7 +41,7 @@ impl Server {
         // Inherited by every connection. HTTP/2 answers in several small pieces, and without this each
         // waits for the client's delayed acknowledgement: 40 ms an answer.
         rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
-        let limits = app.config.limits.clone();
+        let (limits, listener_settings) = (app.config.limits.clone(), app.config.listener.clone());
         let edge = Arc::new(Edge::new(app, metrics));
         let tenancy = Arc::clone(&edge.tenancy);
         let server =
@@ -55,7 +55,7 @@ impl Server {
                 .shutdown_timeout(limits.shutdown_seconds.into());
         let server = match certificate {
             Some(certificate) => {
-                let tls = certificate.server_config().map_err(io::Error::other)?;
+                let tls = certificate.server_config(&listener_settings).map_err(io::Error::other)?;
                 server.listen_rustls_0_23(listener, tls)?
             }
             None => server.listen_auto_h2c(listener)?,

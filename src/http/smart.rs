@@ -30,6 +30,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use std::future::Future;
 use std::sync::Arc;
+use tracing::{Instrument as _, Span};
 
 /// The largest form that is looked at.
 const LARGEST_FORM: usize = 64 * 1024;
@@ -236,7 +237,18 @@ where
     Fut: Future<Output = Result<Value, OAuthError>> + Send + 'static,
 {
     let result = match body_form(&mut call).await {
-        Ok(form) => on_runtime(&call, answer(request(&call), asker(&call), form)).await,
+        Ok(form) => {
+            let asker = asker(&call);
+            let who = claimed(&call, &asker, &form);
+            if let Some(wait) = call.edge.rate_limits.wait_after_failures(&who) {
+                return Ok(too_often(&call, wait).await);
+            }
+            let result = on_runtime(&call, answer(request(&call), asker, form)).await;
+            if result.as_ref().is_err_and(|error| error.code == "invalid_client") {
+                call.edge.rate_limits.count_failure(who);
+            }
+            result
+        }
         Err(error) => Err(error),
     };
     match result {
@@ -244,6 +256,22 @@ where
         Ok(value) => Ok(plain::json(StatusCode::OK, value.to_string())),
         Err(error) => Ok(turned_away(&call, &error).await),
     }
+}
+
+/// Who a client says it is, and where: as whom it is counted when it fails to prove that.
+fn claimed(call: &Call, asker: &Asker, form: &Form) -> String {
+    let basic = asker.credentials.basic.as_ref().map(|(name, _)| name.as_str());
+    let client = basic.or_else(|| form.one("client_id").ok().flatten()).unwrap_or_default();
+    let client: String = client.chars().take(100).collect();
+    format!("{}/{}/{client}", call.app.tenant.0, call.network.as_deref().unwrap_or_default())
+}
+
+/// The answer to who asks, or fails, too often; it is in the trail.
+pub(super) async fn too_often(call: &Call, wait_seconds: u64) -> HttpResponse {
+    call.record_refusal(Reason::TooOftenFrom).await;
+    let mut response = json_error(call, &OAuthError::new("slow_down", "too often: wait as Retry-After says"));
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait_seconds));
+    response
 }
 
 async fn browse<F, Fut>(call: Call, form: Result<Form, OAuthError>, answer: F) -> Answer
@@ -281,6 +309,7 @@ async fn on_runtime<T: Send + 'static>(
     call: &Call,
     work: impl Future<Output = Result<T, OAuthError>> + Send + 'static,
 ) -> Result<T, OAuthError> {
+    let work = work.instrument(Span::current());
     call.edge.runtime.spawn(work).await.unwrap_or_else(|error| Err(OAuthError::server_error(error)))
 }
 

@@ -1,14 +1,17 @@
-//! TLS 1.3 and nothing older, with a certificate that may be renewed while the server runs.
+//! TLS 1.3 and nothing older, with a certificate that may be renewed while the server runs, and mutual where clients
+//! have certificates.
 //!
 //! <https://www.rfc-editor.org/rfc/rfc8446>
 
+use crate::config::{ClientCertificates, Listener};
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,11 +43,18 @@ impl Certificate {
     }
 
     /// What the listener is set up with.
-    pub(super) fn server_config(self: &Arc<Self>) -> Result<ServerConfig, rustls::Error> {
+    pub(super) fn server_config(self: &Arc<Self>, listener: &Listener) -> Result<ServerConfig, String> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let versions = [&rustls::version::TLS13];
-        let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&versions)?;
-        Ok(builder.with_no_client_auth().with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>))
+        let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&versions);
+        let builder = builder.map_err(|error| error.to_string())?;
+        let builder = match &listener.client_authorities {
+            None => builder.with_no_client_auth(),
+            Some(file) => {
+                builder.with_client_cert_verifier(verifier_of_clients(file, listener.client_certificates)?)
+            }
+        };
+        Ok(builder.with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>))
     }
 }
 
@@ -58,6 +68,26 @@ impl ResolvesServerCert for Certificate {
 pub fn install_cryptography() {
     // Fails only where it was installed before, which is as good.
     let _ = CryptoProvider::install_default(aws_lc_rs::default_provider());
+}
+
+/// What checks the certificates of clients, for mutual TLS.
+fn verifier_of_clients(
+    file: &Path,
+    certificates: ClientCertificates,
+) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let mut authorities = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| named(&error))? {
+        let certificate = certificate.map_err(|error| named(&error))?;
+        authorities.add(certificate).map_err(|error| named(&error))?;
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider);
+    let builder = match certificates {
+        ClientCertificates::Required => builder,
+        ClientCertificates::Optional => builder.allow_unauthenticated(),
+    };
+    builder.build().map_err(|error| named(&error))
 }
 
 fn certified(chain: &Path, key: &Path) -> Result<CertifiedKey, String> {

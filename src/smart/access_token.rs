@@ -21,6 +21,8 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
+/// The claim that says how often a minute the bearer may ask, where the client has a limit of its own.
+pub(super) const REQUESTS_PER_MINUTE: &str = "requests_per_minute";
 /// How far the clocks of issuer and server may differ.
 const LEEWAY_SECONDS: i64 = 5;
 
@@ -48,10 +50,10 @@ pub struct Claims {
 ///
 /// # Errors
 /// [`Outcome::login`], in the same words whatever is wrong; another where that cannot be found out now.
-pub async fn verify(app: &Arc<App>, token: &str) -> Result<Principal, Outcome> {
+pub async fn verify(app: &Arc<App>, token: &str) -> Result<Arc<GoodToken>, Outcome> {
     let good = good_token(app, token).await?;
     if revocation::is_live(app, &good).await? {
-        return Ok(good.principal.clone());
+        return Ok(good);
     }
     tracing::info!(reason = "it was revoked", "refused an access token");
     Err(Outcome::login())
@@ -113,8 +115,13 @@ async fn check(app: &App, token: &str, now_seconds: i64) -> Result<Claims, Refus
         expires_seconds: seconds("exp")?,
         family: optional(&claims, "family")?.map(str::to_owned),
         visit: optional(&claims, "visit")?.map(str::to_owned),
+        requests_per_minute: claims.get(REQUESTS_PER_MINUTE).and_then(Value::as_u64).and_then(as_u32),
     };
     Ok(Claims { token, all: claims })
+}
+
+fn as_u32(number: u64) -> Option<u32> {
+    u32::try_from(number).ok()
 }
 
 /// A claim of another type than a string is as bad as a false one: it is never read as missing.

@@ -67,6 +67,8 @@ pub struct Registration {
     pub id_token_signed_response_alg: Option<String>,
     /// Whether it may begin launches for users: an EHR.
     pub may_launch: bool,
+    /// How often a minute each of its users, or it itself, may ask; 0 for any number. An operator says so.
+    pub requests_per_minute: Option<u32>,
 }
 
 /// What a client presented to prove who it is.

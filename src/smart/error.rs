@@ -108,6 +108,7 @@ impl From<StoreError> for OAuthError {
 
 impl From<Outcome> for OAuthError {
     fn from(outcome: Outcome) -> OAuthError {
-        OAuthError::server_error(std::io::Error::other(outcome.to_json()))
+        let code = if outcome.status() == 503 { "temporarily_unavailable" } else { "server_error" };
+        OAuthError { code, ..OAuthError::server_error(std::io::Error::other(outcome.to_json())) }
     }
 }

@@ -101,7 +101,7 @@ pub struct Planted {
 }
 
 /// The fields of a client, beside `id` and `secret`.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "client_name",
     "redirect_uris",
     "post_logout_redirect_uris",
@@ -113,6 +113,7 @@ const FIELDS: [&str; 11] = [
     "launch_uri",
     "id_token_signed_response_alg",
     "may_launch",
+    "requests_per_minute",
 ];
 
 impl Seed {

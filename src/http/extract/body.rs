@@ -1,7 +1,7 @@
 //! Bodies: read with a limit and without patience, decompressed with the same limit.
 
 use super::format::{self, Syntax};
-use crate::config::Limits;
+use crate::config::limits::Limits;
 use crate::fhir::issue_type::IssueType;
 use crate::fhir::outcome::{Issue, Outcome};
 use crate::http::respond::outcome::Refusal;

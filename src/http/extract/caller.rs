@@ -1,6 +1,6 @@
 //! Who calls: the bearer of a token, a program that reads metrics, and the address they come from.
 
-use crate::access::principal::Principal;
+use crate::app::GoodToken;
 use crate::fhir::outcome::Outcome;
 use crate::http::edge::Call;
 use crate::http::respond::outcome::Refusal;
@@ -13,9 +13,9 @@ use secrecy::ExposeSecret as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// The principal of the access token, <https://www.rfc-editor.org/rfc/rfc6750#section-2.1>: in the header
+/// Who bears the access token, <https://www.rfc-editor.org/rfc/rfc6750#section-2.1>: in the header
 /// alone, for a URL or form stands in logs.
-pub(crate) async fn require_bearer(call: &Call) -> Result<Principal, Refusal> {
+pub(crate) async fn require_bearer(call: &Call) -> Result<Arc<GoodToken>, Refusal> {
     match call.header("authorization") {
         Ok(None) => Err(Refusal::stranger(false)),
         Ok(Some(header)) => {
@@ -24,7 +24,7 @@ pub(crate) async fn require_bearer(call: &Call) -> Result<Principal, Refusal> {
             let (app, token) = (Arc::clone(&call.app), token.to_owned());
             let verified = call.edge.runtime.spawn(async move { access_token::verify(&app, &token).await });
             match verified.await.unwrap_or_else(|_| Err(Outcome::exception("verifying a token panicked"))) {
-                Ok(principal) => Ok(principal),
+                Ok(good) => Ok(good),
                 // Nobody can say now whether the token is good.
                 Err(outcome) if outcome.cause().is_some() => Err(outcome.into()),
                 Err(_) => Err(Refusal::stranger(true)),

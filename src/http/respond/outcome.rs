@@ -8,6 +8,7 @@ use crate::http::extract::format::Format;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse};
+use uuid::Uuid;
 
 /// Why there is no other answer.
 #[derive(Debug)]
@@ -71,6 +72,15 @@ impl Refusal {
     /// The same, with one more header.
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Refusal {
         self.headers.push((name, value));
+        self
+    }
+
+    /// The same, naming the request where the server itself failed, so that whoever reads it can be helped. Other
+    /// refusals do not: of two that must not be told apart, none may say more.
+    pub(crate) fn naming(mut self, request: Uuid) -> Refusal {
+        if self.status.is_server_error() {
+            self.outcome = self.outcome.noting(Issue::information(format!("request {request}")));
+        }
         self
     }
 

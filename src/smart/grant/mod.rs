@@ -6,7 +6,8 @@ pub mod refresh_token;
 
 use crate::audit::event::Kind;
 use crate::crypto::{random, token_hash};
-use crate::smart::client::Client;
+use crate::smart::access_token;
+use crate::smart::client::{self, Client};
 use crate::smart::error::OAuthError;
 use crate::smart::record::{self, Who};
 use crate::smart::request::Request;
@@ -98,6 +99,9 @@ pub(super) async fn sign_access_token(
     });
     if let Some(claims) = claims.as_object_mut() {
         claims.extend(extra);
+        let client = client::find(request, client).await?;
+        let limit = client.and_then(|it| it.registration.requests_per_minute);
+        claims.extend(limit.map(|it| (access_token::REQUESTS_PER_MINUTE.to_owned(), it.into())));
     }
     let keys = request.app.store.signing_keys(request.tenant).await?;
     let key = keys.active(SigningAlgorithm::Es256);

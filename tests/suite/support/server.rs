@@ -113,6 +113,8 @@ impl TestServer {
         config.keys.checkpoint_key_file = Some(folder.join("checkpoint-key.pem"));
         config.tokens.key_set_file = Some(folder.join("token-keys.json"));
         config.limits.user_requests_per_minute = 0;
+        config.limits.sign_in_requests_per_minute = 0;
+        config.limits.client_failures = 0;
         change(&mut config);
 
         let mut http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
