@@ -223,6 +223,12 @@ async fn ask(address: SocketAddr, request: Vec<u8>) -> Option<(u16, bool)> {
     Some((line.parse().unwrap_or_else(|_| panic!("no status: {line}")), has_token))
 }
 
+/// A number that whoever runs the tests asks for.
+#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_malformed_breaks_the_server() {
     let server = TestServer::start_with(|config| {
@@ -231,7 +237,6 @@ async fn nothing_malformed_breaks_the_server() {
     })
     .await;
     let token = server.sign(&server.claims("system/*.cruds"));
-    let setting = |name: &str| std::env::var(name).ok().and_then(|it| it.parse::<u64>().ok());
     let mut dice = Dice(setting("VESTA_FUZZ_SEED").unwrap_or(0x5eed_5eed_5eed_5eed).max(1));
     let rounds = setting("VESTA_FUZZ_REQUESTS").unwrap_or(3000).div_ceil(500);
     let mut statuses = BTreeMap::new();
