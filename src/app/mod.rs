@@ -4,15 +4,17 @@ pub mod rules;
 
 use crate::access::principal::Principal;
 use crate::clock::Clock;
-use crate::config::{Config, Database, SealingLevel};
+use crate::config::{Config, Database, Keys, SealingLevel};
 use crate::conformance::definitions::Definitions;
 use crate::conformance::sealing::{Level, SealingPolicy};
+use crate::crypto::hardware::HardwareSettings;
 use crate::crypto::jwks::KeySet;
 use crate::crypto::key_file;
 use crate::crypto::key_ring::{KeyRing, RootKeyProvider};
 use crate::crypto::random;
 use crate::crypto::root_key::RootKey;
 use crate::crypto::sign::CheckpointKey;
+use crate::crypto::transit::TransitSettings;
 use crate::fhir::id::TenantId;
 use crate::fhir::outcome::Outcome;
 use crate::store::Store;
@@ -88,9 +90,7 @@ impl App {
     /// # Errors
     /// As for [`App::start`].
     pub fn with_definitions(config: Config, clock: Clock, definitions: Arc<Definitions>) -> Result<App> {
-        let root_key = required(&config.keys.root_key_file, "VESTA_ROOT_KEY_FILE")?;
-        let root = RootKeyProvider::File(root_key);
-        let root = RootKey::open(root).context("the root key cannot be used")?;
+        let root = RootKey::open(root_key_provider(&config.keys)?).context("the root key cannot be used")?;
         let checkpoint = required(&config.keys.checkpoint_key_file, "VESTA_CHECKPOINT_KEY_FILE")?;
         let checkpoint = key_file::read(&checkpoint).context("the checkpoint key cannot be read")?;
         let token_keys = required(&config.tokens.key_set_file, "VESTA_TOKEN_KEY_SET")?;
@@ -191,6 +191,30 @@ pub fn database_settings(database: &Database) -> Result<Settings> {
         settings.certificate_authorities = Some(pem);
     }
     Ok(settings)
+}
+
+/// Where the root key is.
+fn root_key_provider(keys: &Keys) -> Result<RootKeyProvider> {
+    let place = &keys.root;
+    if let Some(module) = &place.pkcs11_module {
+        let token = place.pkcs11_token.clone().context("VESTA_PKCS11_TOKEN is missing")?;
+        let pin_file = required(&place.pkcs11_pin_file, "VESTA_PKCS11_PIN_FILE")?;
+        let (module, key) = (module.clone(), place.root_key_name.clone());
+        return Ok(RootKeyProvider::Hardware(HardwareSettings { module, token, pin_file, key }));
+    }
+    if let Some(url) = &place.transit_url {
+        return Ok(RootKeyProvider::Transit(TransitSettings {
+            url: url.clone(),
+            key: place.root_key_name.clone(),
+            mount: place.transit_mount.clone(),
+            token_file: required(&place.transit_token_file, "VESTA_TRANSIT_TOKEN_FILE")?,
+            authorities_file: place.transit_authorities.clone(),
+        }));
+    }
+    if let Some(value) = &place.value {
+        return Ok(RootKeyProvider::Setting(value.clone()));
+    }
+    Ok(RootKeyProvider::File(required(&keys.root_key_file, "VESTA_ROOT_KEY_FILE")?))
 }
 
 fn required(file: &Option<PathBuf>, variable: &str) -> Result<PathBuf> {

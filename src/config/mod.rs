@@ -10,11 +10,13 @@
 pub mod forwarding;
 pub mod limits;
 pub mod review;
+pub mod root_key;
 
 use clap::{Args, ValueEnum};
 use forwarding::Forwarding;
 use limits::Limits;
 use review::Review;
+use root_key::RootKeyPlace;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -190,6 +192,10 @@ pub struct Keys {
     #[arg(long = "root-key", env = "VESTA_ROOT_KEY_FILE", value_name = "FILE", global = true)]
     pub root_key_file: Option<PathBuf>,
 
+    /// Where it is, if not in a file.
+    #[command(flatten)]
+    pub root: RootKeyPlace,
+
     /// The key that signs the checkpoints of the trail
     #[arg(long = "checkpoint-key", env = "VESTA_CHECKPOINT_KEY_FILE", value_name = "FILE", global = true)]
     pub checkpoint_key_file: Option<PathBuf>,
@@ -356,13 +362,16 @@ impl Config {
             ),
             Some(_) => {}
         }
+        complaints.extend(self.keys.root.complaints(self.keys.root_key_file.as_ref()));
         let is_tls = !self.listener.plain_http;
         for (variable, file, is_needed, is_secret) in [
             ("VESTA_TLS_CERTIFICATE", &self.listener.tls_certificate, is_tls, false),
             ("VESTA_TLS_KEY", &self.listener.tls_key, is_tls, true),
             ("VESTA_CLIENT_CA", &self.listener.client_authorities, false, false),
             ("VESTA_DATABASE_AUTHORITIES", &self.database.certificate_authorities, false, false),
-            ("VESTA_ROOT_KEY_FILE", &self.keys.root_key_file, true, true),
+            ("VESTA_ROOT_KEY_FILE", &self.keys.root_key_file, false, true),
+            ("VESTA_PKCS11_PIN_FILE", &self.keys.root.pkcs11_pin_file, false, true),
+            ("VESTA_TRANSIT_TOKEN_FILE", &self.keys.root.transit_token_file, false, true),
             ("VESTA_CHECKPOINT_KEY_FILE", &self.keys.checkpoint_key_file, true, true),
             ("VESTA_TOKEN_KEY_SET", &self.tokens.key_set_file, true, false),
         ] {

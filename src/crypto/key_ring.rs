@@ -12,9 +12,11 @@
 //! Where the root key is kept, and how it wraps, is `root_key.rs`.
 
 use super::blind::BlindKeys;
+use super::hardware::HardwareSettings;
 use super::root_key::RootKey;
 use super::seal::{BrokenSeal, SectionKey, open, seal};
 use super::secret_key::SecretKey;
+use super::transit::TransitSettings;
 use super::{key_file, random};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -33,6 +35,10 @@ pub enum RootKeyProvider {
     File(PathBuf),
     /// A setting: 32 bytes in base64, and after a comma the keys before it, newest first.
     Setting(SecretString),
+    /// A hardware security module, through PKCS#11.
+    Hardware(HardwareSettings),
+    /// A key service that speaks Vault's transit API.
+    Transit(TransitSettings),
 }
 
 /// The root key, and those before it: they still unwrap, until every row is wrapped anew.
@@ -51,6 +57,9 @@ pub enum RootKeyError {
     /// The text is not a root key.
     #[error("a root key is 32 bytes in base64")]
     Malformed,
+    /// The provider cannot be used: why, in one clause.
+    #[error("{0}")]
+    Provider(&'static str),
 }
 
 /// A key that wraps other keys, and its name.
@@ -66,6 +75,9 @@ pub enum UnwrapError {
     /// It was wrapped under a key that we do not have.
     #[error("the key that wraps this one is not here")]
     OtherKey,
+    /// What keeps the root key does not answer, or refuses.
+    #[error("the provider of the root key does not answer")]
+    Unavailable,
     /// It was changed, or belongs to another tenant, purpose, subject or epoch.
     #[error(transparent)]
     Broken(#[from] BrokenSeal),
@@ -147,6 +159,9 @@ impl RootKeyProvider {
                 RootKeys::parse(&text)
             }
             RootKeyProvider::Setting(text) => RootKeys::parse(text),
+            RootKeyProvider::Hardware(_) | RootKeyProvider::Transit(_) => {
+                Err(RootKeyError::Provider("this root key does not leave its provider"))
+            }
         }
     }
 }

@@ -12,6 +12,7 @@
 //! cheap here. The interface leaves the door open.
 
 pub mod blind;
+pub mod hardware;
 pub mod jwks;
 pub mod jws;
 pub mod key_file;
@@ -24,4 +25,5 @@ pub mod secret_key;
 pub mod sign;
 pub mod token_hash;
 pub mod totp;
+pub mod transit;
 pub mod webauthn;

@@ -1,17 +1,20 @@
 //! The root key in use, wherever it is kept: what wraps the tenants' own keys.
 //!
-//! A key that is *kept* here was read from a file or a setting, and wraps in memory. Every other root key
-//! stays where it is, and that place is asked to wrap and unwrap; it is asked only when a tenant's keys are
-//! needed that the ring does not hold, so a provider that is away is noticed when the lease of those ends.
+//! A key that is *kept* here was read from a file or a setting, and wraps in memory. A root key in a security
+//! module (`hardware.rs`) or a key service (`transit.rs`) stays there, and is asked to wrap and unwrap; it is
+//! asked only for the keys of a tenant that the ring does not hold. So when it goes away, requests are answered
+//! until the lease of those ends, and then refused; nothing is ever stored without a seal.
 //!
 //! Whatever the provider, a wrapped key is bound to its place: tenant, purpose and epoch.
 
+use super::hardware::Hardware;
 use super::key_file;
-use super::key_ring::new_root_key;
 use super::key_ring::{
-    KeyRing, Purpose, RootKeyError, RootKeyProvider, RootKeys, TenantKeys, UnwrapError, WrappedKey, place,
+    KeyRing, Purpose, RootKeyError, RootKeyProvider, RootKeys, TenantKeys, UnwrapError, WrappedKey,
+    new_root_key, place,
 };
 use super::secret_key::SecretKey;
+use super::transit::Transit;
 use arc_swap::ArcSwap;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
@@ -26,16 +29,26 @@ pub enum RootKey {
         /// The keys.
         keys: ArcSwap<RootKeys>,
     },
+    /// A key in a security module.
+    Hardware(Arc<Hardware>),
+    /// A key in a key service.
+    Transit(Transit),
 }
 
 impl RootKey {
-    /// The root key that the provider has.
+    /// The root key that the provider has. A key service is not asked yet.
     ///
     /// # Errors
     /// The provider cannot be reached, or has none that can be used.
     pub fn open(provider: RootKeyProvider) -> Result<RootKey, RootKeyError> {
-        let keys = provider.root_keys()?;
-        Ok(RootKey::Kept { provider: Some(provider), keys: ArcSwap::from_pointee(keys) })
+        match provider {
+            RootKeyProvider::Hardware(settings) => Ok(RootKey::Hardware(Arc::new(Hardware::new(settings)?))),
+            RootKeyProvider::Transit(settings) => Ok(RootKey::Transit(Transit::new(settings)?)),
+            provider => {
+                let keys = provider.root_keys()?;
+                Ok(RootKey::Kept { provider: Some(provider), keys: ArcSwap::from_pointee(keys) })
+            }
+        }
     }
 
     /// A root key that was given.
@@ -51,11 +64,24 @@ impl RootKey {
             RootKey::Kept { provider, keys } => {
                 let place = match provider {
                     Some(RootKeyProvider::File(path)) => format!(" in {}", path.display()),
-                    Some(RootKeyProvider::Setting(_)) => " in VESTA_ROOT_KEY".to_owned(),
+                    Some(_) => " in VESTA_ROOT_KEY".to_owned(),
                     None => String::new(),
                 };
                 format!("{}{place}", keys.load().current_id())
             }
+            RootKey::Hardware(hardware) => hardware.describe(),
+            RootKey::Transit(transit) => transit.describe(),
+        }
+    }
+
+    /// Finds out what is the newest root key.
+    ///
+    /// # Errors
+    /// The provider cannot be reached.
+    pub async fn refresh(&self) -> Result<(), UnwrapError> {
+        match self {
+            RootKey::Kept { .. } | RootKey::Hardware(_) => Ok(()),
+            RootKey::Transit(transit) => transit.refresh().await,
         }
     }
 
@@ -74,10 +100,21 @@ impl RootKey {
                 Ok(true)
             }
             RootKey::Kept { .. } => Ok(false),
+            RootKey::Hardware(hardware) => {
+                let made = hardware.rotate().await;
+                made.map_err(|_| RootKeyError::Provider("the security module makes no key"))?;
+                Ok(true)
+            }
+            RootKey::Transit(transit) => {
+                let made = transit.rotate().await;
+                made.map_err(|_| RootKeyError::Provider("the key service makes no key"))?;
+                Ok(true)
+            }
         }
     }
 
-    /// Forgets the older root keys, which nothing may need any more: how many there were.
+    /// Forgets the older root keys, which nothing may need any more: how many there were. Those in a module
+    /// or a service are left to whoever runs it.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -92,7 +129,7 @@ impl RootKey {
                 keys.store(Arc::new(RootKeys::parse(&key_file::read(path)?)?));
                 Ok(older)
             }
-            RootKey::Kept { .. } => Ok(0),
+            RootKey::Kept { .. } | RootKey::Hardware(_) | RootKey::Transit(_) => Ok(0),
         }
     }
 
@@ -101,20 +138,26 @@ impl RootKey {
     pub fn older(&self) -> usize {
         match self {
             RootKey::Kept { keys, .. } => keys.load().older(),
+            RootKey::Hardware(hardware) => hardware.older(),
+            RootKey::Transit(_) => 0,
         }
     }
 
-    /// Whether that wrapped key is wrapped under the newest root key.
+    /// Whether that wrapped key is wrapped under the newest root key that we know of.
     #[must_use]
     pub fn is_current(&self, wrapped: &[u8]) -> bool {
         match self {
             RootKey::Kept { keys, .. } => keys.load().is_current(wrapped),
+            RootKey::Hardware(hardware) => hardware.is_current(wrapped),
+            RootKey::Transit(transit) => transit.is_current(wrapped),
         }
     }
 
     async fn wrap(&self, place: &[u8], key: &SecretKey) -> Result<Vec<u8>, UnwrapError> {
         match self {
             RootKey::Kept { keys, .. } => Ok(keys.load().wrap(place, key)),
+            RootKey::Hardware(hardware) => hardware.wrap(place, key).await,
+            RootKey::Transit(transit) => transit.wrap(place, key).await,
         }
     }
 
@@ -130,6 +173,8 @@ impl RootKey {
                 }
                 unwrapped => unwrapped,
             },
+            RootKey::Hardware(hardware) => hardware.unwrap(place, wrapped).await,
+            RootKey::Transit(transit) => transit.unwrap(place, wrapped).await,
         }
     }
 }

@@ -6,11 +6,13 @@
 
 mod reindex;
 pub mod rotation;
+mod stragglers;
 
 use crate::app::App;
 use crate::compliance::review;
 use crate::fhir::id::TenantId;
 use crate::store::jobs::{JobFailure, Lease};
+use crate::store::shredding::STRAGGLERS;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ pub const KINDS: &[(&str, Work)] = &[
     (rotation::KIND, rotation::run),
     (review::REVIEW, |app, lease| Box::pin(review::review_job(app, lease))),
     (review::REPORT, |app, lease| Box::pin(review::report_job(app, lease))),
+    (STRAGGLERS, stragglers::run),
 ];
 
 /// How many jobs of a tenant run at once on one server.

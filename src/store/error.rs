@@ -31,7 +31,7 @@ pub enum StoreError {
     #[error("the database took too long")]
     TooCostly,
     /// The database, or the key provider, cannot be reached now.
-    #[error("the database is not available")]
+    #[error("the database, or a key, is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The key that sealed it was destroyed: nobody can read it any more.
     #[error("the key of this resource was destroyed")]

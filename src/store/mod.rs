@@ -45,6 +45,7 @@ mod row_ids;
 pub mod sealed_body;
 mod search_index;
 pub mod sessions;
+pub mod shredding;
 pub mod sign_in_failures;
 pub mod signing_keys;
 mod sql;

@@ -30,6 +30,9 @@ pub enum RevocationKind {
     Family,
     /// One token: its `jti`.
     Token,
+    /// Not a token, but the keys of a subject of the store, or of the tenant (0), which were destroyed: whoever
+    /// keeps them, forgets them.
+    Key,
 }
 
 /// What was revoked, as far as it still matters.
@@ -65,6 +68,7 @@ impl RevocationKind {
             RevocationKind::Client => 2,
             RevocationKind::Family => 3,
             RevocationKind::Token => 4,
+            RevocationKind::Key => 5,
         }
     }
 
@@ -74,6 +78,7 @@ impl RevocationKind {
             2 => Some(RevocationKind::Client),
             3 => Some(RevocationKind::Family),
             4 => Some(RevocationKind::Token),
+            5 => Some(RevocationKind::Key),
             _ => None,
         }
     }
@@ -168,6 +173,12 @@ impl Store {
             revocations.horizon = horizon;
             let kind = kind.and_then(RevocationKind::from_code);
             let (Some(kind), Some(subject), Some(at)) = (kind, subject, at) else { continue };
+            if kind == RevocationKind::Key {
+                if let Ok(subject) = subject.parse() {
+                    self.key_is_gone(tenant, subject);
+                }
+                continue;
+            }
             let key = (kind, subject);
             revocations.expires.insert(key.clone(), expires.unwrap_or(i64::MAX));
             let until = revocations.entries.entry(key).or_insert(at);

@@ -96,6 +96,7 @@ impl Store {
     /// # Errors
     /// The database fails, or the provider of the root key.
     pub async fn rewrap_tenant_keys(&self, tenant: TenantId) -> Result<usize, StoreError> {
+        self.ring().root().refresh().await.map_err(unavailable)?;
         let connection = self.upkeep(tenant).await?;
         let rows = keys::tenant_rows(&connection, tenant).await?;
         drop(connection);
@@ -114,6 +115,7 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn keys_under_older_root(&self, tenant: TenantId) -> Result<usize, StoreError> {
+        self.ring().root().refresh().await.map_err(unavailable)?;
         let connection = self.upkeep(tenant).await?;
         let rows = keys::tenant_rows(&connection, tenant).await?;
         let root = self.ring().root();

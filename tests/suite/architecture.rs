@@ -74,6 +74,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("hkdf", &["crypto"]),
     ("ed25519_dalek", &["crypto"]),
     ("jsonwebtoken", &["crypto"]),
+    ("cryptoki", &["crypto"]),
 ];
 
 /// The longest a source file may be. Over 400 lines is a question, over this is a no.

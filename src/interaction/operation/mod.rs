@@ -12,6 +12,7 @@ mod given;
 mod lastn;
 mod lookup;
 mod meta;
+mod purge;
 mod reindex;
 mod subsumes;
 mod translate;
@@ -43,6 +44,10 @@ pub(super) const OPERATIONS: &[Mounted] = &[
     Mounted { name: "convert", types: &[], levels: (true, false, false) },
     Mounted { name: "lastn", types: &["Observation"], levels: (false, true, false) },
     Mounted { name: "docref", types: &["DocumentReference"], levels: (false, true, false) },
+    Mounted { name: "purge", types: &["Patient"], levels: (true, false, true) },
+    Mounted { name: "expunge", types: &["Patient"], levels: (true, false, true) },
+    Mounted { name: "legal-hold", types: &["Patient"], levels: (true, false, true) },
+    Mounted { name: "lift-legal-hold", types: &["Patient"], levels: (true, false, true) },
     Mounted { name: "everything", types: &["Patient", "Encounter"], levels: (false, true, true) },
     Mounted { name: "reindex", types: &[], levels: (true, true, true) },
     Mounted { name: "explain", types: &[], levels: (false, true, false) },
@@ -66,6 +71,9 @@ pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Out
         "diff" => diff::run(ctx, &operation).await,
         "lastn" => lastn::run(ctx, &operation).await,
         "docref" => docref::run(ctx, &operation).await,
+        "purge" | "expunge" => purge::run(ctx, &operation).await,
+        "legal-hold" => purge::hold(ctx, &operation).await,
+        "lift-legal-hold" => purge::lift(ctx, &operation).await,
         "everything" => everything::run(ctx, &operation).await,
         "reindex" => reindex::run(ctx, &operation).await,
         "explain" => explain::run(ctx, &operation).await,

@@ -1,6 +1,8 @@
 //! The keys: changed while everybody goes on, and destroyed.
 
+mod providers;
 mod rotation;
+mod shredding;
 
 use crate::support::server::TestServer;
 use serde_json::{Value, json};
