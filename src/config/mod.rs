@@ -370,8 +370,6 @@ impl Config {
             ("VESTA_CLIENT_CA", &self.listener.client_authorities, false, false),
             ("VESTA_DATABASE_AUTHORITIES", &self.database.certificate_authorities, false, false),
             ("VESTA_ROOT_KEY_FILE", &self.keys.root_key_file, false, true),
-            ("VESTA_PKCS11_PIN_FILE", &self.keys.root.pkcs11_pin_file, false, true),
-            ("VESTA_TRANSIT_TOKEN_FILE", &self.keys.root.transit_token_file, false, true),
             ("VESTA_CHECKPOINT_KEY_FILE", &self.keys.checkpoint_key_file, true, true),
             ("VESTA_TOKEN_KEY_SET", &self.tokens.key_set_file, true, false),
         ] {

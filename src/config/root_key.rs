@@ -1,6 +1,6 @@
 //! Where the root key is, if not in a file: in a setting, a security module, or a key service.
 
-use super::secret;
+use super::{file_complaint, secret};
 use clap::Args;
 use secrecy::SecretString;
 use std::path::PathBuf;
@@ -87,6 +87,12 @@ impl RootKeyPlace {
             if is_needed && !is_set {
                 complaints.push(format!("{variable} is missing"));
             }
+        }
+        for (variable, file) in [
+            ("VESTA_PKCS11_PIN_FILE", &self.pkcs11_pin_file),
+            ("VESTA_TRANSIT_TOKEN_FILE", &self.transit_token_file),
+        ] {
+            complaints.extend(file.as_ref().and_then(|it| file_complaint(variable, it, true)));
         }
         if self.transit_url.as_ref().is_some_and(|it| !it.starts_with("https://")) {
             complaints.push("VESTA_TRANSIT_URL must be https://".to_owned());

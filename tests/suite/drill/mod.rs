@@ -2,3 +2,4 @@
 
 mod kill;
 mod plaintext;
+mod rotation;

@@ -3,10 +3,12 @@
 use super::{TENANT, checked, observation, patient};
 use crate::support::server::{Answer, Caller, TestServer};
 use serde_json::{Value, json};
+use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
+use vesta::app::App;
 use vesta::clock::Clock;
-use vesta::crypto::key_ring::{KeyRing, RootKeys};
-use vesta::store::Store;
+use vesta::http::server::Server;
 use vesta::store::audit_events::AuditFilter;
 use vesta::store::shredding::Victim;
 
@@ -65,10 +67,6 @@ async fn two_officers_destroy_a_patient_and_nobody_else() {
     let server = TestServer::start().await;
     fill(&server).await;
     let (one, two) = (officer(&server, "one"), officer(&server, "two"));
-    // Another server, which holds the key.
-    let roots = RootKeys::parse(&server.database.root_key).unwrap();
-    let ring = Arc::new(KeyRing::new(roots, 100, std::time::Duration::from_secs(600)));
-    let other = Store::new(server.database.settings.clone(), ring, Clock::system());
     let bob_before = server.system().get("Observation/o-bob").await.assert_status(200).body;
     let rid: i64 = {
         let client = server.database.superuser().await;
@@ -120,7 +118,7 @@ async fn two_officers_destroy_a_patient_and_nobody_else() {
         assert_eq!(found_in_tables(&server, secret).await, Vec::<String>::new(), "{secret}");
     }
     let alice = vesta::fhir::id::ResourceId::parse("alice").unwrap();
-    let subject = other.subject_of(TENANT, Victim::Patient(&alice)).await.unwrap();
+    let subject = server.app.store.subject_of(TENANT, Victim::Patient(&alice)).await.unwrap();
     let keys = "select count(*), count(wrapped) from keys where subject = $1";
     let row = client.query_one(keys, &[&subject]).await.unwrap();
     assert_eq!(
@@ -217,4 +215,33 @@ async fn a_tenant_is_destroyed_but_for_its_trail() {
     officer(&server, "one").get("Patient/alice").await.assert_status(404);
     server.system().put("Patient/alice", &patient("alice", "Newcomer")).await.assert_status(201);
     officer(&server, "one").get("Patient/alice").await.assert_status(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_server_forgets_the_key_and_what_was_under_way_is_removed() {
+    let server = TestServer::start().await;
+    fill(&server).await;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://localhost:{}/fhir/", listener.local_addr().unwrap().port());
+    let app = Arc::new(App::start(server.app.config.as_ref().clone(), Clock::system()).unwrap());
+    let _other = Server::start(Arc::clone(&app), listener, None, None).unwrap();
+    let token = server.sign(&server.claims("system/*.cruds"));
+    let other = Caller::new(reqwest::Client::new(), base, Some(token));
+    other.put("Observation/kept", &observation("kept", "alice", 70)).await.assert_status(201);
+    let alice = vesta::fhir::id::ResourceId::parse("alice").unwrap();
+    let subject = server.app.store.subject_of(TENANT, Victim::Patient(&alice)).await.unwrap();
+    ask(&officer(&server, "one"), "Patient/alice/$purge").await.assert_status(202);
+    let before = server.app.clock.now_microseconds();
+    ask(&officer(&server, "two"), "Patient/alice/$purge").await.assert_status(200);
+    other.get("Observation/kept").await.assert_status(404);
+    // Its news is a fifth of a second old at most.
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    other.put("Observation/again", &observation("again", "alice", 71)).await.assert_status(201);
+    server.system().get("Observation/again").await.assert_status(200);
+    // What a server that did not know yet would have left: sealed with a key that is gone.
+    let client = server.database.superuser().await;
+    client.batch_execute("update keys set wrapped = null, is_active = false, destroyed = 1 where subject <> 0 and is_active and epoch = 2").await.unwrap();
+    assert_eq!(server.app.store.shred_stragglers(TENANT, subject, before).await.unwrap(), 1);
+    assert_eq!(server.app.store.shred_stragglers(TENANT, subject, before).await.unwrap(), 0);
+    server.system().get("Observation/o-bob").await.assert_status(200);
 }

@@ -79,6 +79,15 @@ impl Program {
         (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
     }
 
+    /// The same, to be killed.
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        self.command(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the command starts")
+    }
+
     /// A caller with a fresh token of that client.
     pub fn caller(&self, client: &str) -> Caller {
         let output = self.command(&["token", "--client", client]).output().expect("the command runs");
