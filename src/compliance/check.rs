@@ -4,6 +4,7 @@ mod trail;
 
 use crate::audit::event::Kind;
 use crate::compliance::facts::{Facts, Found};
+use crate::compliance::probe::Handshakes;
 use crate::config::SealingLevel;
 use crate::fhir::date_time::instant;
 use crate::store::inspection::KindFacts;
@@ -355,7 +356,7 @@ fn keys(facts: &Facts) -> Judgement {
             keys.destroyed
         );
         match facts.now.saturating_sub(oldest) > KEY_AGE {
-            true => fails(evidence, "rotate the keys: vesta keys rotate"),
+            true => fails(evidence, "rotate the keys: vesta keys rotate tenant"),
             false => holds(evidence),
         }
     })
@@ -380,7 +381,23 @@ fn second_factor(facts: &Facts) -> Judgement {
 fn tls(facts: &Facts) -> Judgement {
     let listener = &facts.config.listener;
     match (listener.plain_http, listener.listen.ip().is_loopback()) {
-        (false, _) => holds("TLS 1.3 and nothing older, with HSTS"),
+        (false, _) => match &facts.handshakes {
+            Some(Ok(Handshakes { is_new: true, is_old: false })) => {
+                holds(format!("{} shakes hands with TLS 1.3 and refuses TLS 1.2", listener.listen))
+            }
+            Some(Ok(Handshakes { is_old: true, .. })) => fails(
+                format!("{} shakes hands with TLS 1.2", listener.listen),
+                "something else listens there: see what",
+            ),
+            Some(Ok(_)) => fails(
+                format!("{} does not shake hands with TLS 1.3", listener.listen),
+                "see the log of the server",
+            ),
+            _ => manual(
+                format!("set to TLS 1.3 and nothing older, but no server listens at {}", listener.listen),
+                "start the server, and run this report beside it",
+            ),
+        },
         (true, true) => manual(
             "plain HTTP on loopback: a proxy on this machine must speak TLS",
             "see that the proxy offers TLS 1.2 or newer only, and nothing else listens",

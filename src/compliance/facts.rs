@@ -9,6 +9,7 @@ use crate::audit::event::Kind;
 use crate::audit::health::{self, Health};
 use crate::audit::live;
 use crate::audit::verify::Report as Verified;
+use crate::compliance::probe::{self, Handshakes};
 use crate::compliance::{certificate, review};
 use crate::config::Config;
 use crate::conformance::definitions::Definitions;
@@ -67,6 +68,8 @@ pub struct Facts {
     pub checkpoint: Found<Option<Checkpoint>>,
     /// How far receivers of the trail outside were served, by name, and when they last took something.
     pub receivers: Found<Vec<(String, Cursor, i64)>>,
+    /// What the server answered when it was knocked at; nothing where it does not speak TLS itself.
+    pub handshakes: Option<Found<Handshakes>>,
     /// When the certificate ends; nothing where there is none.
     pub certificate_end: Option<Found<i64>>,
     /// The agreements in force, and when each ends.
@@ -125,6 +128,10 @@ pub async fn gather(
         health: health::health(app, tenant).await,
         checkpoint: told(store.last_checkpoint(tenant).await),
         receivers: told(store.cursors(tenant).await),
+        handshakes: match certificate {
+            None => None,
+            Some(_) => Some(probe::knock(app.config.listener.listen).await),
+        },
         certificate_end: certificate.map(|file| certificate::end_of(file)),
         agreements: agreements(app, tenant, now).await,
     }

@@ -25,3 +25,4 @@ pub mod review;
 
 mod certificate;
 mod people;
+pub mod probe;

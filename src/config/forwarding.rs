@@ -59,7 +59,8 @@ pub struct Forwarding {
     )]
     pub authorities: Option<PathBuf>,
 
-    /// A file that each signed checkpoint is appended to: best on another machine's disk
+    /// A file that each signed checkpoint is appended to, best on another machine's disk; other tenants than the
+    /// first have .tenant-N after its name
     #[arg(long = "checkpoint-file", env = "VESTA_CHECKPOINT_FILE", value_name = "FILE", global = true)]
     pub checkpoint_file: Option<PathBuf>,
 

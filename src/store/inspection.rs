@@ -167,7 +167,8 @@ impl Store {
         let mut accounts = Vec::with_capacity(rows.len());
         for (id, role, is_disabled, sealed) in rows {
             let private = self.open_account(tenant, id, &sealed).await?;
-            accounts.push(AccountFacts { id, role, is_disabled, has_second_factor: private.totp.is_some() });
+            let has_second_factor = private.totp.is_some() || !private.passkeys.is_empty();
+            accounts.push(AccountFacts { id, role, is_disabled, has_second_factor });
         }
         Ok(accounts)
     }

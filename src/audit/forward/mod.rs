@@ -41,7 +41,7 @@ const LEASE: i64 = 120 * 1_000_000;
 pub fn start(app: &Arc<App>, tenants: &[TenantId]) -> Result<Vec<JoinHandle<()>>, String> {
     let mut tasks = Vec::new();
     for tenant in tenants {
-        for target in target::of(&app.config)? {
+        for target in target::of(&app.config, *tenant)? {
             tasks.push(tokio::spawn(run(Arc::clone(app), *tenant, target)));
         }
     }

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::fhir::id::TenantId;
 use crate::store::audit_chain::{Checkpoint, Hash};
 use secrecy::SecretString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 
@@ -63,7 +63,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// A file cannot be read, or an address cannot be used.
-pub(super) fn of(config: &Config) -> Result<Vec<Target>, String> {
+pub(super) fn of(config: &Config, tenant: TenantId) -> Result<Vec<Target>, String> {
     let forwarding = &config.forwarding;
     let authorities = match &forwarding.authorities {
         None => None,
@@ -90,9 +90,21 @@ pub(super) fn of(config: &Config) -> Result<Vec<Target>, String> {
         add("otlp", true, Way::Otlp(post));
     }
     if let Some(file) = &forwarding.checkpoint_file {
-        add("checkpoint-file", false, Way::File(file.clone()));
+        add("checkpoint-file", false, Way::File(of_tenant(file, tenant)));
     }
     Ok(targets)
+}
+
+/// A file of its own for each tenant but the first: checkpoints of several in one would be nobody's witness.
+fn of_tenant(file: &Path, tenant: TenantId) -> PathBuf {
+    match tenant {
+        TenantId::FIRST => file.to_owned(),
+        TenantId(number) => {
+            let mut name = file.as_os_str().to_owned();
+            name.push(format!(".tenant-{number}"));
+            PathBuf::from(name)
+        }
+    }
 }
 
 fn post(url: &str, token: Option<&SecretString>, authorities: Option<&[u8]>) -> Result<Post, String> {

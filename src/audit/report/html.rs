@@ -1,6 +1,6 @@
 //! The report as a page: one file, no script, charts drawn in it.
 
-use crate::audit::report::{Usage, day_name};
+use crate::audit::report::{DAY, Usage, day_name};
 use crate::fhir::date_time::instant;
 use askama::Template;
 
@@ -121,8 +121,8 @@ pub fn page(usage: &Usage, system: &str) -> Result<String, askama::Error> {
     let most_of_kind = kinds.first().map_or(most, |it| it.events.max(1));
     let page = Page {
         system,
-        from: instant(usage.from),
-        to: instant(usage.to),
+        from: moment(usage.from),
+        to: moment(usage.to),
         totals: [
             ("events", usage.events()),
             ("failures", usage.failures()),
@@ -140,16 +140,22 @@ pub fn page(usage: &Usage, system: &str) -> Result<String, askama::Error> {
     page.render()
 }
 
+/// A time, without the hour where it is midnight.
+fn moment(microseconds: i64) -> String {
+    let text = instant(microseconds);
+    text.strip_suffix("T00:00:00.000000Z").map(str::to_owned).unwrap_or(text)
+}
+
 fn bars(usage: &Usage) -> Vec<Bar> {
-    let (Some(first), Some(last)) = (usage.days.first(), usage.days.last()) else { return Vec::new() };
-    let count = last.day - first.day + 1;
+    let first = usage.from.div_euclid(DAY);
+    let count = ((usage.to - 1).div_euclid(DAY) - first + 1).max(1);
     let most = usage.days.iter().map(|it| it.events).max().unwrap_or(1).max(1);
     let step = (WIDTH / count).max(1);
     let label_every = (100 / step).max(1);
     let bar = |it: &crate::store::audit_counts::DayCount| {
         let phi = it.about_patients * HEIGHT / most;
         let all = it.events * HEIGHT / most;
-        let at = it.day - first.day;
+        let at = it.day - first;
         Bar {
             day: day_name(it.day),
             events: it.events,

@@ -168,3 +168,17 @@ async fn a_sealer_that_stands_still_turns_red() {
     let report = told_unsealed(&server, &[]).await;
     assert_red(&report, &["audit-controls", "login-monitoring"], "events wait for the sealer");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_report_knocks_at_the_door() {
+    let server = TestServer::start_with_tls_and(|config| {
+        let folder = config.keys.root_key_file.as_ref().unwrap().parent().unwrap().to_owned();
+        config.listener.tls_certificate = Some(folder.join("server.pem"));
+        config.listener.tls_key = Some(folder.join("server-key.pem"));
+        config.limits.user_requests_per_minute = 1000;
+    })
+    .await;
+    let report = told(&server, &[]).await;
+    assert_red(&report, &[], "shakes hands with TLS 1.3 and refuses TLS 1.2");
+    assert_eq!(row(&report, "transmission").status, Status::Enforced, "{}", report.text());
+}

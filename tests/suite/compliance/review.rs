@@ -70,7 +70,9 @@ fn usual(numbers: &mut Numbers) -> Vec<AuditRow> {
                 continue;
             }
             let shift = if clinician == 8 { 22 * HOUR } else { 8 * HOUR };
-            for _ in 0..(8 + numbers.below(10)) {
+            // Now and then a busy day, or a colleague's patients besides the own ones.
+            let busy = if numbers.below(40) == 0 { 14 } else { 0 };
+            for _ in 0..(8 + busy + numbers.below(10)) {
                 let patient = match numbers.below(10) {
                     0 => usize::try_from(numbers.below(100)).unwrap(),
                     _ => clinician * 10 + usize::try_from(numbers.below(10)).unwrap(),
@@ -97,6 +99,13 @@ fn usual(numbers: &mut Numbers) -> Vec<AuditRow> {
             export.client = Some("registry".into());
             rows.push(export);
         }
+    }
+    // On call for a colleague: a Saturday, and a late evening, neither of which is misuse.
+    for (clinician, day, hour) in [(2, -9, 10), (7, -4, 22)] {
+        rows.extend((0..6).map(|number| {
+            let at = MONDAY + day * DAY + hour * HOUR + number * HOUR / 10;
+            look(&agent(clinician), clinician * 10 + usize::try_from(number).unwrap(), at)
+        }));
     }
     // Whom the usual do not meet by chance: a celebrity, an employee and a namesake, each with a clinician of their own.
     for day in [-20, -13, -6, 0] {
@@ -265,10 +274,10 @@ async fn every_planted_case_is_reported_and_somebody_is_told() {
     for some in rows.chunks(1000) {
         server.app.store.append_audit(TENANT, some.to_vec()).await.unwrap();
     }
-    // Ten ordinary days, and the one with the misuse.
+    // Twelve ordinary days, and the one with the misuse.
     let mut false_alarms = Vec::new();
     let mut found = Vec::new();
-    for day in [-14, -13, -12, -11, -10, -7, -6, -5, -4, -3, 0_i64] {
+    for day in (-14..=0_i64).filter(|day| *day == 0 || *day < -2) {
         let from = MONDAY + day * DAY;
         let findings = review::review(&server.app, TENANT, Period { from, to: from + DAY }).await.unwrap();
         for finding in findings {
@@ -281,11 +290,11 @@ async fn every_planted_case_is_reported_and_somebody_is_told() {
     for planted in PLANTED {
         assert!(found.iter().any(|it| key(it) == planted), "{planted:?} was not found among {found:?}");
     }
-    println!("{events} ordinary events in 29 days, 11 days reviewed: {} false alarms", false_alarms.len());
+    println!("{events} ordinary events in 29 days, 13 days reviewed: {} false alarms", false_alarms.len());
     for alarm in &false_alarms {
         println!("false alarm: {} {}: {}", alarm.detector.code(), alarm.agent, alarm.reason);
     }
-    assert!(false_alarms.len() <= 2, "{false_alarms:#?}");
+    assert!(false_alarms.len() <= 3, "{false_alarms:#?}");
 
     // Each is an issue with its events as evidence, and a task that points to it.
     let officer = server.system();
