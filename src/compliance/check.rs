@@ -408,7 +408,7 @@ fn tls(facts: &Facts) -> Judgement {
 
 fn certificate(facts: &Facts) -> Judgement {
     match &facts.certificate_end {
-        None => manual("the proxy's certificate cannot be seen from here", "watch when it ends"),
+        None => manual("no certificate is named in these settings", "watch when the one in use ends"),
         Some(end) => known(end, |end| match end.saturating_sub(facts.now) {
             left if left < 0 => {
                 fails(format!("the certificate ended {}", day(*end)), "renew it, and send SIGHUP")

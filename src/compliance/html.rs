@@ -75,9 +75,9 @@ is no such thing as a HIPAA certificate, and what an organisation must do itself
 {%- for (mark, class, evidence, next) in row.findings %}
 <li><span class="mark {{ class }}">{{ mark }}</span>{{ evidence }}{% if !next.is_empty() %}<div class="next">Next: {{ next }}</div>{% endif %}</li>
 {%- endfor %}
-{%- if row.proofs.is_empty() %}
+{%- if row.status == "unproved" %}
 <li><span class="mark unproved">–</span>no test backs this row</li>
-{%- else %}
+{%- else if !row.proofs.is_empty() %}
 <li class="faint"><span class="mark">§</span>proved by {% for proof in row.proofs %}<code>{{ proof }}</code>{% if !loop.last %}, {% endif %}{% endfor %}</li>
 {%- endif %}
 </ul>

@@ -31,6 +31,9 @@ const TOKEN_KEY_SET: &str = "token-keys.json";
 /// The address of the server, for commands that are run beside it.
 const PUBLIC_URL: &str = "public-url";
 
+/// The server's certificate.
+const CERTIFICATE: &str = "keys/server.pem";
+
 /// The key that wraps all others.
 pub(super) const ROOT_KEY: &str = "keys/root.key";
 
@@ -104,6 +107,10 @@ pub(super) fn use_keys(config: &mut Config, data: &Path) {
     config.keys.root_key_file = Some(data.join(ROOT_KEY));
     config.keys.checkpoint_key_file = Some(data.join(CHECKPOINT_KEY));
     config.tokens.key_set_file = Some(data.join(TOKEN_KEY_SET));
+    let certificate = data.join(CERTIFICATE);
+    if config.listener.tls_certificate.is_none() && certificate.exists() {
+        config.listener.tls_certificate = Some(certificate);
+    }
     if config.listener.public_url.is_none() {
         config.listener.public_url = fs::read_to_string(data.join(PUBLIC_URL)).ok();
     }

@@ -100,6 +100,22 @@ fn the_check_can_fail() {
 }
 
 #[test]
+fn a_change_names_the_version_before() {
+    let object = |kind| {
+        let entities = rendered(&event(kind), &["alice"])["entity"].clone();
+        entities.as_array().unwrap().iter().find(|it| it["role"]["code"] == "4").unwrap().clone()
+    };
+    for kind in [Kind::Update, Kind::Patch, Kind::Delete] {
+        let object = object(kind);
+        assert_eq!(object["what"]["reference"], json!("Observation/o/_history/3"));
+        assert_eq!(object["detail"], json!([{"type": "before", "valueString": "Observation/o/_history/2"}]));
+    }
+    for kind in [Kind::Read, Kind::Create] {
+        assert_eq!(object(kind)["detail"], Value::Null, "{kind:?}");
+    }
+}
+
+#[test]
 fn the_query_is_kept_as_it_was_asked() {
     let resource = rendered(&event(Kind::Search), &["alice"]);
     assert_eq!(resource["entity"][0]["query"], json!("T2JzZXJ2YXRpb24/cGF0aWVudD1hbGljZQ=="));
