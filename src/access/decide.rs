@@ -5,8 +5,9 @@
 //! An interaction may need several permissions: an update that may create, or one that finds its resource by
 //! criteria. Whoever performs it asks once for each ([`Action::criteria`]): a permit is for one permission.
 
+use crate::access::facts::Facts;
 use crate::access::narrowing;
-use crate::access::permit::{Narrowing, Permit};
+use crate::access::permit::{Hidden, Narrowing, Permit};
 use crate::access::principal::Principal;
 use crate::access::reach::{Asker, Bound};
 use crate::access::scope::{Level, Permission};
@@ -45,6 +46,14 @@ pub(super) const NO_SCOPE: &str = "no scope covers it";
 pub(super) const NO_PATIENT: &str = "no patient is in context";
 /// What was granted is for another kind of principal.
 pub(super) const WRONG_LEVEL: &str = "the scope is not for this kind of user";
+/// The role has no such purpose of use.
+pub(super) const WRONG_PURPOSE: &str = "the purpose of use is not one of the role's";
+/// The role may not do that with such resources.
+pub(super) const NOT_THE_ROLE: &str = "the role does not cover it";
+/// The client is another organization's, with which there is no agreement now.
+pub(super) const NO_AGREEMENT: &str = "there is no agreement with the client's organization";
+/// The role that need not be named: whoever holds it is held to the scopes.
+const UNNAMED: &str = "system";
 /// What was granted does not reach that type, or its query cannot be asked of it.
 pub(super) const OUT_OF_REACH: &str = "the scope does not reach that type";
 
@@ -101,23 +110,41 @@ impl Action {
 
 /// Decides. `base` is the FHIR base of this server, without a closing slash.
 #[must_use]
-pub fn decide(definitions: &Definitions, base: &str, principal: &Principal, action: &Action) -> Decision {
-    let narrowing = narrowing::of(definitions, base, principal, action.permission);
-    let is_open = |it: &ResourceType| *narrowing.of(*it) != Predicate::False;
+pub fn decide(
+    definitions: &Definitions,
+    base: &str,
+    principal: &Principal,
+    facts: &Facts,
+    action: &Action,
+) -> Decision {
+    let bounds = narrowing::of(definitions, base, principal, facts, action.permission);
+    let is_open = |it: &ResourceType| *bounds.touch.of(*it) != Predicate::False;
     let may = match action.resource_types.as_slice() {
-        [] => !narrowing.is_closed(),
+        [] => !bounds.touch.is_closed(),
         types => types.iter().all(is_open),
     };
-    if may {
-        let rule = permitting_rule(base, principal, action);
-        Decision::Permit(Permit::new(narrowing, SealClasses::ALL, rule))
-    } else {
-        Decision::Deny { rule: denying_rule(base, principal, action, &narrowing) }
+    if !may {
+        return Decision::Deny { rule: denying_rule(base, principal, facts, action, &bounds.touch) };
+    }
+    let permit = Permit::new(bounds, SealClasses::ALL, permitting_rule(base, principal, facts, action));
+    match facts.role.hides_anything() {
+        true => Decision::Permit(permit.hiding(Arc::new(hidden(facts)))),
+        false => Decision::Permit(permit),
     }
 }
 
+/// The elements that the role does not see.
+fn hidden(facts: &Facts) -> Hidden {
+    let mut hidden = Hidden::default();
+    for resource_type in facts.role.types_with_hidden_elements() {
+        let elements = facts.role.hidden(resource_type, facts.purpose.as_deref());
+        hidden.add(resource_type, elements.map(Box::from).collect());
+    }
+    hidden
+}
+
 /// The first scope that reaches somebody's data of the (first) type.
-fn permitting_rule(base: &str, principal: &Principal, action: &Action) -> Arc<str> {
+fn permitting_rule(base: &str, principal: &Principal, facts: &Facts, action: &Action) -> Arc<str> {
     let asker = Asker::of(principal, base);
     let scope = principal.scopes.resources().iter().find(|scope| {
         let first = action.resource_types.first();
@@ -125,10 +152,27 @@ fn permitting_rule(base: &str, principal: &Principal, action: &Action) -> Arc<st
             && first.is_none_or(|it| scope.covers(*it, action.permission))
             && asker.bound(scope.level, principal.patient.as_ref()) != Bound::Nobody
     });
-    scope.map_or_else(|| "scope".into(), |scope| format!("scope {}", scope.name()).into())
+    let mut rule = scope.map_or_else(|| "scope".to_owned(), |scope| format!("scope {}", scope.name()));
+    if &*facts.role.name != UNNAMED {
+        rule.push_str(&format!(", role {}", facts.role.name));
+    }
+    if facts.is_bound_by_consents() {
+        rule.push_str(", narrowed by Consents");
+    }
+    let is_of_one = |it: &ResourceId| facts.emergencies.contains(it);
+    if !facts.emergencies.is_empty() && action.patient.as_ref().is_none_or(is_of_one) {
+        rule.push_str(", emergency access");
+    }
+    rule.into()
 }
 
-fn denying_rule(base: &str, principal: &Principal, action: &Action, narrowing: &Narrowing) -> &'static str {
+fn denying_rule(
+    base: &str,
+    principal: &Principal,
+    facts: &Facts,
+    action: &Action,
+    narrowing: &Narrowing,
+) -> &'static str {
     let closed = action.resource_types.iter().find(|it| *narrowing.of(**it) == Predicate::False);
     let mut covering = principal.scopes.resources().iter().filter(|scope| {
         scope.permissions.allow(action.permission)
@@ -138,7 +182,13 @@ fn denying_rule(base: &str, principal: &Principal, action: &Action, narrowing: &
     let asker = Asker::of(principal, base);
     let reaches_nobody = |level| asker.bound(level, principal.patient.as_ref()) == Bound::Nobody;
     if !reaches_nobody(first.level) || covering.any(|scope| !reaches_nobody(scope.level)) {
-        return OUT_OF_REACH;
+        let may = |it: &ResourceType| facts.role.may(action.permission, *it);
+        return match closed {
+            _ if facts.names_wrong_purpose => WRONG_PURPOSE,
+            Some(it) if !may(it) => NOT_THE_ROLE,
+            _ if facts.lacks_agreement => NO_AGREEMENT,
+            _ => OUT_OF_REACH,
+        };
     }
     match (first.level, asker) {
         (Level::Patient, _) | (Level::User, Asker::Proxy) => NO_PATIENT,

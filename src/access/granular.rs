@@ -8,6 +8,7 @@ use crate::fhir::id::{ResourceId, ResourceType};
 use crate::search::plan::{Setting, plan};
 use crate::search::predicate::Predicate;
 use crate::search::query::Handling;
+use std::sync::Arc;
 
 /// What the resource must satisfy; nothing where the query grants nothing.
 pub(super) fn condition(
@@ -44,6 +45,19 @@ pub(super) fn of_patient(
     patient: &ResourceId,
 ) -> Option<Predicate> {
     condition(definitions, base, resource_type, &[("patient".to_owned(), format!("Patient/{patient}"))])
+}
+
+/// The name that a reference parameter has in the index.
+pub(super) fn index_name(
+    definitions: &Definitions,
+    resource_type: ResourceType,
+    parameter: &str,
+) -> Option<Arc<str>> {
+    let query = [(parameter.to_owned(), "Patient/x".to_owned())];
+    match condition(definitions, "", resource_type, &query)? {
+        Predicate::Key(key) => Some(key.parameter),
+        _ => None,
+    }
 }
 
 /// Whether it is a condition that a resource satisfies or does not, whenever it is asked.

@@ -1,14 +1,24 @@
 //! Who may do what: a pure decision with its reason.
 //!
 //! Reading order: who asks (`principal`) and what they were granted (`scope`), how far a grant reaches
-//! (`reach`, `granular`), what it comes to (`narrowing`), the decision, and what it lets through (`permit`).
+//! (`reach`, `granular`); what is known of them (`facts`): their position (`role`), why they ask (`purpose`), what
+//! patients say (`consent`), what is sensitive (`labels`); what it all comes to (`restriction`, `narrowing`), the
+//! decision, and what it lets through (`permit`).
 
 pub mod principal;
 pub mod scope;
 
 mod granular;
+pub mod reach;
+
+pub mod consent;
+pub mod facts;
+pub mod labels;
+pub mod purpose;
+pub mod role;
+
 mod narrowing;
-mod reach;
+mod restriction;
 
 pub mod decide;
 pub mod explain;

@@ -1,12 +1,14 @@
-//! What scopes come to: for each type, what its resources must satisfy.
+//! What scopes and facts come to: for each type, what its resources must satisfy.
 //!
 //! Deciding is asked for every entry of a bundle and every page, and a token's scopes do not change: what
 //! was worked out is kept, in bounded caches beside the definitions.
 
+use crate::access::facts::Facts;
 use crate::access::granular;
-use crate::access::permit::Narrowing;
+use crate::access::permit::{Bounds, Narrowing};
 use crate::access::principal::Principal;
 use crate::access::reach::{Asker, Belonging, Bound, only_looks};
+use crate::access::restriction::{Layers, Restriction};
 use crate::access::scope::{Level, Permission, ResourceScope};
 use crate::conformance::definitions::Definitions;
 use crate::fhir::id::{ResourceId, ResourceType};
@@ -24,7 +26,7 @@ const CONDITIONS: usize = 4096;
 struct Kept {
     /// By number of the type.
     belonging: Vec<(ResourceType, Belonging)>,
-    narrowings: Cache<Question, Arc<Narrowing>>,
+    narrowings: Cache<Question, Arc<Bounds>>,
     conditions: Cache<(Box<str>, Arc<str>, ResourceType), Option<Predicate>>,
     /// AuditEvent.
     trail: Option<ResourceType>,
@@ -38,6 +40,7 @@ struct Question {
     permission: Permission,
     asker: Asker,
     patient: Option<ResourceId>,
+    facts: u64,
 }
 
 /// A map that forgets everything when it is full: what is in use comes back at once.
@@ -51,8 +54,9 @@ pub(super) fn of(
     definitions: &Definitions,
     base: &str,
     principal: &Principal,
+    facts: &Facts,
     permission: Permission,
-) -> Arc<Narrowing> {
+) -> Arc<Bounds> {
     let kept = definitions.derived(Kept::new);
     let question = Question {
         scopes: principal.scopes.text(),
@@ -60,13 +64,37 @@ pub(super) fn of(
         permission,
         asker: Asker::of(principal, base),
         patient: principal.patient.clone(),
+        facts: facts.number,
     };
     if let Some(narrowing) = kept.narrowings.get(&question) {
         return narrowing;
     }
-    let narrowing = Arc::new(compile(&kept, definitions, &question, principal.scopes.resources()));
-    kept.narrowings.keep(question, narrowing.clone());
-    narrowing
+    let granted = compile(&kept, definitions, &question, principal.scopes.resources());
+    let restriction = Restriction::new(definitions, base, facts, permission);
+    let bounds = Arc::new(restricted(&kept, &granted, &restriction));
+    kept.narrowings.keep(question, bounds.clone());
+    bounds
+}
+
+/// Takes away what role, care relation, labels and Consents take away.
+fn restricted(kept: &Kept, granted: &Narrowing, restriction: &Restriction<'_>) -> Bounds {
+    let mut bounds = Bounds::default();
+    for (resource_type, belonging) in &kept.belonging {
+        let open = granted.of(*resource_type);
+        if *open == Predicate::False {
+            continue;
+        }
+        let Layers { role, care, labels, consent } = restriction.of(*resource_type, *belonging);
+        let admission = open.clone().and(role);
+        let content = admission.clone().and(labels).and(consent);
+        if care != Predicate::True {
+            bounds.care.open(*resource_type, care.clone());
+        }
+        bounds.touch.open(*resource_type, content.clone().and(care));
+        bounds.content.open(*resource_type, content);
+        bounds.admission.open(*resource_type, admission);
+    }
+    bounds
 }
 
 fn compile(

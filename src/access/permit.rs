@@ -19,12 +19,32 @@ pub struct Narrowing {
     by_type: HashMap<ResourceType, Predicate>,
 }
 
+/// How far a permit goes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bounds {
+    /// What of each type may be touched.
+    pub(super) touch: Narrowing,
+    /// The same without the relation of care, which other resources decide.
+    pub(super) content: Narrowing,
+    /// What new content must satisfy: one may add what one does not see afterwards.
+    pub(super) admission: Narrowing,
+    /// The relation of care, for the types that ask for one.
+    pub(super) care: Narrowing,
+}
+
 /// A decision that permits.
 #[derive(Clone, Debug)]
 pub struct Permit {
-    narrowing: Arc<Narrowing>,
+    bounds: Arc<Bounds>,
+    hidden: Arc<Hidden>,
     classes: SealClasses,
     rule: Arc<str>,
+}
+
+/// Elements that are left out of what is shown, by type.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hidden {
+    by_type: HashMap<ResourceType, Vec<Box<str>>>,
 }
 
 /// A question together with the permit that it was asked under.
@@ -76,24 +96,32 @@ impl Narrowing {
 
 impl Permit {
     /// A permit, by a rule that the trail will name.
-    pub(super) fn new(narrowing: Arc<Narrowing>, classes: SealClasses, rule: impl Into<Arc<str>>) -> Permit {
-        Permit { narrowing, classes, rule: rule.into() }
+    pub(super) fn new(bounds: Arc<Bounds>, classes: SealClasses, rule: impl Into<Arc<str>>) -> Permit {
+        Permit { bounds, hidden: Arc::default(), classes, rule: rule.into() }
+    }
+
+    /// The same permit, where these elements are not shown.
+    pub(super) fn hiding(self, hidden: Arc<Hidden>) -> Permit {
+        Permit { hidden, ..self }
     }
 
     /// Everything, all classes open: for work of the server's own, under a rule that the trail will name.
     #[must_use]
     pub fn everything(rule: impl Into<Arc<str>>) -> Permit {
-        let by_type = ResourceType::all().map(|it| (it, Predicate::True)).collect();
-        Permit::new(Arc::new(Narrowing { by_type }), SealClasses::ALL, rule)
+        let all = || Narrowing { by_type: ResourceType::all().map(|it| (it, Predicate::True)).collect() };
+        let bounds = Bounds { touch: all(), content: all(), admission: all(), care: Narrowing::default() };
+        Permit::new(Arc::new(bounds), SealClasses::ALL, rule)
     }
 
     /// The same permit, where of that type only this may be touched. It never opens more.
     #[must_use]
     pub fn narrowed(&self, resource_type: ResourceType, predicate: Predicate) -> Permit {
-        let mut narrowing = Narrowing::clone(&self.narrowing);
-        let narrowed = narrowing.of(resource_type).clone().and(predicate);
-        narrowing.by_type.insert(resource_type, narrowed);
-        Permit { narrowing: Arc::new(narrowing), ..self.clone() }
+        let mut bounds = Bounds::clone(&self.bounds);
+        for narrowing in [&mut bounds.touch, &mut bounds.content, &mut bounds.admission] {
+            let narrowed = narrowing.of(resource_type).clone().and(predicate.clone());
+            narrowing.by_type.insert(resource_type, narrowed);
+        }
+        Permit { bounds: Arc::new(bounds), ..self.clone() }
     }
 
     /// The same permit, where of these classes only those may be seen that it opens anyway.
@@ -105,18 +133,38 @@ impl Permit {
     /// What of each type may be touched.
     #[must_use]
     pub fn narrowing(&self) -> &Narrowing {
-        &self.narrowing
+        &self.bounds.touch
     }
 
-    /// Whether the resource lies within what may be touched: for writes, the new content, with the id that it
-    /// will have. What other resources would have to say (chains) counts as not satisfied.
+    /// Whether new content, with the id that it will have, lies within what may be written. What other resources
+    /// would have to say (chains) counts as not satisfied, but for [`Permit::care`], which is to be asked besides.
     #[must_use]
     pub fn admits(&self, verifier: &Verifier, resource: &Resource) -> bool {
-        match certain(self.narrowing.of(resource.resource_type()), false) {
-            Predicate::True => true,
-            Predicate::False => false,
-            predicate => verifier.satisfies(resource, &predicate),
-        }
+        satisfies(verifier, resource, self.bounds.admission.of(resource.resource_type()))
+    }
+
+    /// Whether content that is there, or was, lies within what may be touched; the relation of care aside.
+    #[must_use]
+    pub fn covers(&self, verifier: &Verifier, resource: &Resource) -> bool {
+        satisfies(verifier, resource, self.bounds.content.of(resource.resource_type()))
+    }
+
+    /// The relation of care that resources of that type are held to, if they are.
+    #[must_use]
+    pub fn care(&self, resource_type: ResourceType) -> Option<&Predicate> {
+        self.bounds.care.by_type.get(&resource_type)
+    }
+
+    /// Whether anything is not shown.
+    #[must_use]
+    pub fn hides_anything(&self) -> bool {
+        !self.hidden.by_type.is_empty()
+    }
+
+    /// The elements of that type that are not shown.
+    #[must_use]
+    pub fn hidden(&self, resource_type: ResourceType) -> &[Box<str>] {
+        self.hidden.of(resource_type)
     }
 
     /// The classes of sealed elements that may be seen.
@@ -138,12 +186,38 @@ impl Permit {
     }
 }
 
+fn satisfies(verifier: &Verifier, resource: &Resource, predicate: &Predicate) -> bool {
+    match certain(predicate, false) {
+        Predicate::True => true,
+        Predicate::False => false,
+        predicate => verifier.satisfies(resource, &predicate),
+    }
+}
+
+impl Hidden {
+    /// Hides these elements of that type.
+    pub(super) fn add(&mut self, resource_type: ResourceType, elements: Vec<Box<str>>) {
+        self.by_type.entry(resource_type).or_default().extend(elements);
+    }
+
+    /// The elements of that type that are not shown.
+    #[must_use]
+    pub fn of(&self, resource_type: ResourceType) -> &[Box<str>] {
+        self.by_type.get(&resource_type).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
 /// The predicate with each chain replaced by `stand_in`, under a negation by its opposite: what holds then,
 /// holds whatever the chains say.
 fn certain(predicate: &Predicate, stand_in: bool) -> Predicate {
     match predicate {
-        Predicate::References { .. } | Predicate::ReferencedBy { .. } if stand_in => Predicate::True,
-        Predicate::References { .. } | Predicate::ReferencedBy { .. } => Predicate::False,
+        Predicate::SharesPatient { .. } | Predicate::References { .. } | Predicate::ReferencedBy { .. } => {
+            if stand_in {
+                Predicate::True
+            } else {
+                Predicate::False
+            }
+        }
         Predicate::All(parts) => Predicate::all(parts.iter().map(|it| certain(it, stand_in))),
         Predicate::Any(parts) => Predicate::any(parts.iter().map(|it| certain(it, stand_in))),
         Predicate::Not(inner) => certain(inner, !stand_in).negated(),

@@ -18,6 +18,11 @@ pub struct Principal {
     pub patient: Option<ResourceId>,
     /// What was granted.
     pub scopes: Scopes,
+    /// The role, where the issuer of the token says one; an account of ours has its own.
+    pub role: Option<String>,
+    /// When the user last proved who they are with a second factor, in seconds since 1970 (`auth_time`, where `acr`
+    /// says so).
+    pub strong_since: Option<i64>,
     /// Why the data is asked for: a code of `v3-ActReason` such as `TREAT`.
     pub purpose: Option<String>,
     /// The token itself (`jti`), so that the trail can name it.

@@ -63,7 +63,7 @@ pub(super) enum Asker {
 }
 
 /// Types without personal data, readable beside a record.
-const REFERENCE: &[&str] = &[
+pub(super) const REFERENCE: &[&str] = &[
     // Directories
     "Endpoint",
     "HealthcareService",
@@ -129,6 +129,33 @@ const REFERENCE: &[&str] = &[
     "TerminologyCapabilities",
     "ValueSet",
 ];
+
+/// Whether resources of that type are somebody's data.
+#[must_use]
+pub fn is_personal(definitions: &Definitions, resource_type: ResourceType) -> bool {
+    Belonging::of(definitions, resource_type) != Belonging::Reference
+}
+
+/// What kind of user a principal is, where nothing is known of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserKind {
+    /// No user: a client for itself.
+    System,
+    /// A patient, or somebody who stands in for one.
+    Patient,
+    /// Anybody else.
+    Staff,
+}
+
+/// What kind of user that is.
+#[must_use]
+pub fn kind_of_user(principal: &Principal, base: &str) -> UserKind {
+    match Asker::of(principal, base) {
+        Asker::System => UserKind::System,
+        Asker::Patient(_) | Asker::Proxy => UserKind::Patient,
+        Asker::Staff | Asker::Unknown => UserKind::Staff,
+    }
+}
 
 impl Asker {
     /// Who it is that asks.

@@ -90,7 +90,17 @@ impl Permissions {
         self.0 & permission.bit() != 0
     }
 
-    fn parse(text: &str) -> Option<Permissions> {
+    /// What is in either.
+    pub(super) fn or(self, other: Permissions) -> Permissions {
+        Permissions(self.0 | other.0)
+    }
+
+    /// What is in this and not in the other.
+    pub(super) fn without(self, other: Permissions) -> Permissions {
+        Permissions(self.0 & !other.0)
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Permissions> {
         match text {
             // SMART 2.0 3.0.2.10: the version 1 words and what they mean now.
             "read" => return Permissions::parse("rs"),

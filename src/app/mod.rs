@@ -1,5 +1,6 @@
 //! What is built once and shared by every request.
 
+pub mod facts;
 pub mod rules;
 
 use crate::access::principal::Principal;
@@ -20,6 +21,7 @@ use crate::fhir::outcome::Outcome;
 use crate::store::Store;
 use crate::store::connection::Settings;
 use anyhow::{Context as _, Result, bail};
+use facts::FactsOfTenants;
 use moka::sync::Cache;
 use rules::RulesOfTenants;
 use std::collections::HashSet;
@@ -56,6 +58,7 @@ pub struct App {
     rules: RulesOfTenants,
     /// The tenants whose trail is not what was signed.
     tampered: Arc<RwLock<HashSet<TenantId>>>,
+    facts: FactsOfTenants,
 }
 
 /// An access token whose signature was found good.
@@ -113,6 +116,7 @@ impl App {
             config: Arc::new(config),
             clock,
             rules,
+            facts: FactsOfTenants::default(),
         })
     }
 
@@ -135,6 +139,7 @@ impl App {
             token_keys: KeySet::default(),
             good_tokens: Cache::new(TOKENS),
             tampered: Arc::clone(&self.tampered),
+            facts: FactsOfTenants::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Whatever cannot be found out fails the checks that need it: a report never takes silence for good news.
 
 use crate::access::principal::Principal;
+use crate::access::role;
 use crate::access::scope::Scopes;
 use crate::app::App;
 use crate::audit::event::Kind;
@@ -19,7 +20,7 @@ use crate::fhir::date_time::DateTime;
 use crate::fhir::id::{ResourceType, TenantId};
 use crate::fhir::json::{Json, Limits};
 use crate::fhir::resource::Resource;
-use crate::interaction::context::{Context, handling};
+use crate::interaction::context::{Context, KnownFacts, handling};
 use crate::interaction::request::Interaction;
 use crate::interaction::{perform, reserved};
 use crate::store::audit_chain::Checkpoint;
@@ -198,6 +199,8 @@ pub(super) fn context(app: &Arc<App>, tenant: TenantId, scope: &str, now: i64) -
             fhir_user: None,
             patient: None,
             scopes: Scopes::parse(scope),
+            role: Some(role::SERVER.to_owned()),
+            strong_since: None,
             purpose: Some("HSYSADMIN".to_owned()),
             token_id: String::new(),
         },
@@ -207,5 +210,6 @@ pub(super) fn context(app: &Arc<App>, tenant: TenantId, scope: &str, now: i64) -
         handling: handling(true),
         wants_representation: false,
         respond_async: false,
+        facts: KnownFacts::default(),
     }
 }

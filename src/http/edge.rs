@@ -3,7 +3,7 @@
 use super::extract::body;
 use super::extract::format::{Format, Syntax};
 use super::extract::preferences::{Body, Preferences};
-use super::extract::query;
+use super::extract::{purpose, query};
 use super::middleware::rate_limit::RateLimits;
 use super::respond::outcome::Refusal;
 use crate::access::principal::Principal;
@@ -242,6 +242,7 @@ impl Call {
         interaction: Interaction,
     ) -> Result<Response, Outcome> {
         let preferences = self.preferences();
+        let principal = purpose::stated(self, principal)?;
         let app = Arc::clone(&self.app);
         let (request_id, network, now) = (self.id, self.network.clone(), self.now);
         let task = self.edge.runtime.spawn(
@@ -257,6 +258,7 @@ impl Call {
                     handling: context::handling(preferences.is_strict),
                     wants_representation: preferences.body == Some(Body::Representation),
                     respond_async: preferences.respond_async,
+                    facts: context::KnownFacts::default(),
                 };
                 interaction::perform(&ctx, interaction).await
             }

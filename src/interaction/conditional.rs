@@ -6,8 +6,8 @@
 //! whoever asks for the same thing at the same time waits and then sees what the other made.
 
 use super::context::Context;
-use super::page_link;
 use super::request::Parameters;
+use super::{page_link, redact};
 use crate::access::permit::Permit;
 use crate::fhir::id::ResourceType;
 use crate::fhir::outcome::Outcome;
@@ -107,6 +107,7 @@ pub(super) async fn find(
     search: &Permit,
     criteria: &Criteria,
 ) -> Result<Vec<Stored>, Outcome> {
-    let query = search.search(criteria.query.clone());
-    Ok(unit.search(&query, ctx.verifier()).await?.matches)
+    let query = redact::asked(ctx, search, &criteria.query)?;
+    let found = unit.search(&query, ctx.verifier()).await?.matches;
+    found.into_iter().map(|it| redact::shown(ctx, search, it)).collect()
 }

@@ -1,5 +1,6 @@
 //! On whose behalf, when, and how an interaction is performed.
 
+use crate::access::facts::Facts;
 use crate::access::principal::Principal;
 use crate::app::App;
 use crate::app::rules::Rules;
@@ -9,7 +10,7 @@ use crate::fhir::outcome::Outcome;
 use crate::search::plan::Setting;
 use crate::search::query::Handling;
 use crate::search::verify::Verifier;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 /// One request, as far as it matters to interactions.
@@ -33,7 +34,13 @@ pub struct Context {
     pub wants_representation: bool,
     /// `Prefer: respond-async`: the client will come back for the answer.
     pub respond_async: bool,
+    /// What decisions are made from: nothing to begin with. The door learns it, anew for every interaction.
+    pub facts: KnownFacts,
 }
+
+/// What is known of the principal. A copy knows nothing: it may be of somebody else.
+#[derive(Debug, Default)]
+pub struct KnownFacts(Mutex<Option<Arc<Facts>>>);
 
 /// `_count` where the client names none.
 pub(super) const DEFAULT_COUNT: u32 = 50;
@@ -46,6 +53,28 @@ pub(super) fn page_size(value: &str) -> Result<u32, Outcome> {
     match count {
         Ok(count) => Ok(count.clamp(1, MAX_COUNT)),
         Err(_) => Err(Outcome::value("_count is a whole number of at least 1").at("_count")),
+    }
+}
+
+impl Clone for KnownFacts {
+    fn clone(&self) -> KnownFacts {
+        KnownFacts::default()
+    }
+}
+
+impl KnownFacts {
+    /// Learns them.
+    pub(super) fn learn(&self, facts: Arc<Facts>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(facts);
+    }
+
+    /// What is known.
+    ///
+    /// # Errors
+    /// Nothing is: whoever asks came in by another way than the door.
+    pub(super) fn get(&self) -> Result<Arc<Facts>, Outcome> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        known.ok_or_else(|| Outcome::exception("a decision was asked for before anything was known"))
     }
 }
 

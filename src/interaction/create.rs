@@ -11,8 +11,9 @@ use super::prepare::{self, Version};
 use super::record::{self, Done, Trail};
 use super::request::Parameters;
 use super::response::{About, Response, Status};
-use super::{permission, read};
+use super::{permission, read, redact};
 use crate::access::permit::Permit;
+use crate::access::role;
 use crate::access::scope::Permission;
 use crate::audit::event::Kind;
 use crate::crypto::random;
@@ -31,7 +32,7 @@ pub(super) async fn run(
     let Some(criteria) = if_none_exist else {
         let issues = prepare::validated(ctx, &resource)?;
         let id = ResourceId::from(random::id(ctx.deed_time()));
-        let new = New::prepare(ctx, &permit, &resource, &id, Kind::Create)?;
+        let new = New::prepare(ctx, &permit, &resource, &id, Kind::Create).await?;
         ctx.app.store.write(ctx.tenant(), vec![new.deed], vec![new.row]).await?;
         return Ok(Done::recorded(created(new.about, new.stamped, issues)));
     };
@@ -50,7 +51,7 @@ pub(super) async fn run(
         }
         Found::None => {
             let id = ResourceId::from(random::id(ctx.deed_time()));
-            let new = New::prepare(ctx, &permit, &resource, &id, Kind::Create)?;
+            let new = New::prepare(ctx, &permit, &resource, &id, Kind::Create).await?;
             unit.write(vec![new.deed], vec![new.row]).await?;
             unit.commit().await?;
             Ok(Done::recorded(created(new.about, new.stamped, issues)))
@@ -68,7 +69,7 @@ pub(super) struct New {
 
 impl New {
     /// Stamps, admits and indexes the first version of a resource.
-    pub(super) fn prepare(
+    pub(super) async fn prepare(
         ctx: &Context,
         permit: &Permit,
         resource: &Resource,
@@ -77,19 +78,23 @@ impl New {
     ) -> Result<New, Outcome> {
         let deed_kind = if kind == Kind::Create { DeedKind::Create } else { DeedKind::Update };
         let version = Version { kind: deed_kind, id, expected: None, at: ctx.deed_time() };
-        New::version(ctx, permit, resource, &version, kind)
+        New::version(ctx, permit, resource, &version, kind).await
     }
 
     /// The same for any version.
-    pub(super) fn version(
+    pub(super) async fn version(
         ctx: &Context,
         permit: &Permit,
         resource: &Resource,
         version: &Version<'_>,
         kind: Kind,
     ) -> Result<New, Outcome> {
+        if version.expected.is_some() {
+            redact::whole(permit, resource)?;
+        }
         let (deed, stamped) = prepare::deed(ctx, resource, version)?;
-        permission::admit(ctx, permit, &stamped)?;
+        let kind = if role::is_policy(&stamped) { Kind::PolicyChanged } else { kind };
+        permission::admit(ctx, permit, &stamped, &deed.index).await?;
         let mut row = record::row(ctx, kind, permit);
         row.patients = deed.index.patients.clone();
         row.entities = vec![record::entity(deed.resource_type, &deed.id, Some(deed.version))];

@@ -6,7 +6,7 @@ use super::context::{Context, DEFAULT_COUNT, page_size};
 use super::record::{Done, Trail};
 use super::request::{HistoryOf, Parameters};
 use super::response::Response;
-use super::{page_link, permission};
+use super::{page_link, permission, redact};
 use crate::access::permit::Permit;
 use crate::access::scope::Permission;
 use crate::fhir::bundle::{Bundle, Entry, EntryResponse};
@@ -36,8 +36,9 @@ pub(super) async fn run(ctx: &Context, of: &HistoryOf, parameters: &Parameters) 
     let mut page = page(ctx, &permit, of, &filter).await?;
     page.versions.retain(|it| permission::shows(ctx, &permit, it));
     let mut trail = Trail::under(&permit);
-    for version in &page.versions {
-        trail.add(ctx, version);
+    for version in std::mem::take(&mut page.versions) {
+        trail.add(ctx, &version);
+        page.versions.push(redact::shown(ctx, &permit, version)?);
     }
     let mut links = vec![("self", page_link::url(ctx, &place, &parameters))];
     if let Some(next) = page.next {

@@ -16,8 +16,10 @@ mod audit_event;
 mod bundle;
 mod capabilities;
 mod conditional;
+mod consent_decision;
 mod create;
 mod delete;
+mod facts;
 mod history;
 mod operation;
 mod page_link;
@@ -26,6 +28,7 @@ mod permission;
 mod prepare;
 mod read;
 mod record;
+mod redact;
 mod search;
 mod subset;
 mod terminology;
@@ -61,6 +64,16 @@ fn perform_inside<'c>(
 }
 
 async fn act(ctx: &Context, interaction: Interaction) -> Result<Done, Outcome> {
+    facts::learn(ctx).await?;
+    let changes = facts::may_change(&interaction);
+    let done = act_knowing(ctx, interaction).await;
+    if changes {
+        ctx.app.facts_changed(ctx.tenant());
+    }
+    done
+}
+
+async fn act_knowing(ctx: &Context, interaction: Interaction) -> Result<Done, Outcome> {
     match interaction {
         Interaction::Capabilities => Ok(Done::recorded(capabilities::statement(&ctx.app, &ctx.rules))),
         Interaction::Read { of, parameters } if of.resource_type.name() == audit_event::NAME => {

@@ -5,12 +5,11 @@
 use super::conditional::{self, Found};
 use super::context::Context;
 use super::create::New;
-use super::permission;
-use super::prepare;
 use super::record::Done;
 use super::request::{Instance, Parameters, Patch, Target};
 use super::response::{Response, Status};
 use super::update::{Precondition, before_next_attempt, next, updated};
+use super::{permission, prepare, redact};
 use crate::access::permit::Permit;
 use crate::access::scope::Permission;
 use crate::audit::event::Kind;
@@ -43,7 +42,7 @@ pub(super) async fn run(
         let patched = apply(ctx, &stored, patch)?;
         let issues = prepare::validated(ctx, &patched)?;
         let version = next(&of, Some(&current), ctx.deed_time());
-        let new = New::version(ctx, &permit, &patched, &version, Kind::Patch)?;
+        let new = New::version(ctx, &permit, &patched, &version, Kind::Patch).await?;
         match ctx.app.store.write(ctx.tenant(), vec![new.deed], vec![new.row]).await {
             Ok(()) => {
                 let answer = updated(Some(&current), new.about, new.stamped, issues);
@@ -63,7 +62,7 @@ async fn standing(ctx: &Context, permit: &Permit, of: &Instance) -> Result<Store
     match stored {
         None => Err(Outcome::not_found()),
         Some(stored) if stored.is_deleted() => Err(Outcome::deleted()),
-        Some(stored) => Ok(stored),
+        Some(stored) => redact::shown(ctx, permit, stored),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::json::Limits;
 use crate::fhir::outcome::Outcome;
 use crate::fhir::resource::Resource;
+use crate::search::index::{Index, Key, KeyKind};
 use crate::search::predicate::Predicate;
 use crate::store::resources::Stored;
 
@@ -39,7 +40,8 @@ pub(super) fn ask_within(
         return Err(Outcome::not_supported("AuditEvents are written by the server alone"));
     }
     let action = Action { permission, resource_types: resource_types.to_vec(), patient: patient.cloned() };
-    match decide(ctx.definitions(), &ctx.app.fhir_base(), &ctx.principal, &action) {
+    let facts = ctx.facts.get()?;
+    match decide(ctx.definitions(), &ctx.app.fhir_base(), &ctx.principal, &facts, &action) {
         Decision::Permit(permit) if is_write => Ok(reserved::without(ctx, permit, resource_types)),
         Decision::Permit(permit) => Ok(permit),
         Decision::Deny { rule } => Err(denied(rule)),
@@ -73,11 +75,50 @@ pub(super) fn denied(rule: &'static str) -> Outcome {
 
 /// Whether new content stays within what the caller may write: nobody can make or move a resource out of
 /// their own reach.
-pub(super) fn admit(ctx: &Context, permit: &Permit, resource: &Resource) -> Result<(), Outcome> {
-    if permit.admits(ctx.verifier(), resource) {
+pub(super) async fn admit(
+    ctx: &Context,
+    permit: &Permit,
+    resource: &Resource,
+    index: &Index,
+) -> Result<(), Outcome> {
+    if !permit.admits(ctx.verifier(), resource) {
+        return Err(denied("the new content is outside what the token covers"));
+    }
+    let Some(care) = permit.care(resource.resource_type()) else { return Ok(()) };
+    // Every patient that it names must be one that the user has to do with.
+    let mut patients = index.patients.clone();
+    patients.extend(index.keys.iter().filter(|it| it.kind == KeyKind::Reference).filter_map(named_patient));
+    patients.sort_unstable();
+    patients.dedup();
+    let care = relation(care);
+    let related = ctx.app.store.patients_satisfying(ctx.tenant(), &patients, &care).await?;
+    if related == patients.len() && related > 0 {
         return Ok(());
     }
-    Err(denied("the new content is outside what the token covers"))
+    Err(denied("the user has nothing to do with the patient"))
+}
+
+/// Whether a new resource may have an id of the caller's choosing. Not where the caller sees only some of the type:
+/// an id that is taken and hidden, and one that is free, would be told apart. Whoever loads data says the ids.
+pub(super) fn may_name(ctx: &Context, permit: &Permit, resource_type: ResourceType) -> Result<(), Outcome> {
+    let sees_all = *permit.narrowing().of(resource_type) == Predicate::True;
+    match sees_all || ctx.facts.get()?.role.may_choose_ids {
+        true => Ok(()),
+        false => Err(Outcome::not_found()),
+    }
+}
+
+/// What is asked of patients, without the way that leads from a resource to its patient.
+fn relation(care: &Predicate) -> Predicate {
+    match care {
+        Predicate::References { inner, .. } => Predicate::clone(inner),
+        care => care.clone(),
+    }
+}
+
+fn named_patient(key: &Key) -> Option<ResourceId> {
+    let is_theirs = matches!(&*key.parameter, "patient" | "subject" | "for");
+    ResourceId::parse(key.value.strip_prefix("Patient/").filter(|_| is_theirs)?)
 }
 
 /// Whether a version lies within what the caller may see, as it was then: the store holds the resource to the
@@ -88,5 +129,5 @@ pub(super) fn shows(ctx: &Context, permit: &Permit, version: &Stored) -> bool {
         return true;
     }
     let resource = Resource::parse(version.text.as_bytes(), &Limits::ACCEPTED);
-    resource.is_ok_and(|it| permit.admits(ctx.verifier(), &it))
+    resource.is_ok_and(|it| permit.covers(ctx.verifier(), &it))
 }

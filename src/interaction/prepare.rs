@@ -1,6 +1,9 @@
 //! From a resource that a client sent to a deed that the store can do: validated, stamped, indexed, marked.
 
 use super::context::Context;
+use crate::access::labels::Labels;
+use crate::access::reach;
+use crate::access::role::Role;
 use crate::conformance::sealing;
 use crate::conformance::validate::{Options, validate};
 use crate::fhir::date_time::instant;
@@ -37,6 +40,7 @@ pub(super) fn validated(ctx: &Context, resource: &Resource) -> Result<Vec<Issue>
     if resource.resource_type().name() == "SearchParameter" {
         issues.extend(custom::check(ctx.definitions(), resource.root()));
     }
+    Role::of_policy(resource)?;
     if issues.iter().any(|issue| issue.severity >= Severity::Error) {
         return Err(Outcome::from_issues(issues).unwrap_or_else(|| Outcome::invalid("not valid")));
     }
@@ -50,7 +54,7 @@ pub(super) fn deed(
     version: &Version<'_>,
 ) -> Result<(Deed, Resource), Outcome> {
     let number = version.number();
-    let text = resource.stamped(version.id, number, &instant(version.at));
+    let text = stamped(ctx, resource, version)?;
     let stamped = Resource::parse(text, &Limits::ACCEPTED)?;
     let deed = Deed {
         kind: version.kind,
@@ -64,6 +68,20 @@ pub(super) fn deed(
         text: stamped.text().to_owned(),
     };
     Ok((deed, stamped))
+}
+
+/// The resource with its id, version and time, and with the labels that its codes ask for.
+fn stamped(ctx: &Context, resource: &Resource, version: &Version<'_>) -> Result<String, Outcome> {
+    let labels = ctx.definitions().derived(|_| Labels::embedded());
+    let at = instant(version.at);
+    let is_personal = reach::is_personal(ctx.definitions(), resource.resource_type());
+    match is_personal.then(|| labels.applied(resource)).flatten() {
+        None => Ok(resource.stamped(version.id, version.number(), &at)),
+        Some(labelled) => {
+            let labelled = Resource::parse(labelled, &Limits::ACCEPTED)?;
+            Ok(labelled.stamped(version.id, version.number(), &at))
+        }
+    }
 }
 
 /// The deed that ends a resource.

@@ -3,11 +3,11 @@
 //! <https://hl7.org/fhir/R4/http.html#read>, `#vread`
 
 use super::context::Context;
-use super::permission;
 use super::record::{Done, Trail};
 use super::request::{Instance, Parameters};
 use super::response::{About, Response, Status};
 use super::subset::Subset;
+use super::{permission, redact};
 use crate::access::permit::Permit;
 use crate::access::scope::Permission;
 use crate::fhir::outcome::Outcome;
@@ -51,6 +51,7 @@ fn answer(ctx: &Context, permit: &Permit, stored: Option<Stored>, subset: &Subse
     let mut trail = Trail::under(permit);
     trail.add(ctx, &stored);
     let about = about(&stored);
+    let stored = redact::shown(ctx, permit, stored)?;
     let body = subset.apply(&ctx.definitions().types, stored.text)?;
     let response = Response { status: Status::Ok, body: Some(body), about: Some(about), issues: Vec::new() };
     Ok(Done { response, trail: Some(trail) })

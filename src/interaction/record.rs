@@ -1,5 +1,6 @@
 //! The last step of the door: what is known of the event goes into the trail, and only then the answer leaves.
 
+use super::consent_decision;
 use super::context::Context;
 use super::permission::Denial;
 use super::request::{HistoryOf, Interaction, Parameters, Target};
@@ -120,11 +121,20 @@ pub(super) async fn settle(
         row.entities.extend(asked.entity.clone());
     }
     row.detail = asked.detail.clone();
+    if answer.as_ref().is_err_and(is_not_found)
+        && let Some(entity) = &asked.entity
+    {
+        consent_decision::note(ctx, entity, &mut row).await;
+    }
     match ctx.app.store.append_audit(ctx.tenant(), vec![row]).await {
         Ok(()) => answer,
         // No trail, no answer, whatever it was.
         Err(error) => Err(error.into()),
     }
+}
+
+fn is_not_found(outcome: &Outcome) -> bool {
+    outcome.worst().is_some_and(|it| it.code == IssueType::NotFound)
 }
 
 fn failure(outcome: &Outcome) -> (event::Result, String) {

@@ -7,7 +7,7 @@ use super::record::{Done, Trail};
 use super::request::{Instance, Parameters};
 use super::response::Response;
 use super::subset::Subset;
-use super::{page_link, permission, terminology};
+use super::{page_link, permission, redact, terminology};
 use crate::access::permit::Permit;
 use crate::access::scope::Permission;
 use crate::fhir::bundle::{Bundle, Entry};
@@ -42,7 +42,8 @@ pub(super) async fn run(
         query.filter = query.filter.and(within(ctx, of, &types)?);
     }
     query.cursor = cursor.as_ref().map(cursor_of).transpose()?;
-    let page = ctx.app.store.search(ctx.tenant(), &permit.search(query.clone()), ctx.verifier()).await?;
+    let page =
+        ctx.app.store.search(ctx.tenant(), &redact::asked(ctx, &permit, &query)?, ctx.verifier()).await?;
     answer(ctx, &permit, &place, &query, page, &issues).await
 }
 
@@ -127,6 +128,7 @@ pub(super) async fn answer(
     let found = page.matches.into_iter().map(|it| (it, "match"));
     for (stored, mode) in found.chain(page.included.into_iter().map(|it| (it, "include"))) {
         trail.add(ctx, &stored);
+        let stored = redact::shown(ctx, permit, stored)?;
         let full_url = format!("{base}/{}/{}", stored.resource_type, stored.id);
         let text = if mode == "match" { subset.apply(types, stored.text)? } else { stored.text };
         entries.push(Entry {

@@ -117,12 +117,15 @@ fn summarised(types: &Types, node: Node<'_>, type_id: TypeId) -> Tree {
     Tree::Object(members.collect())
 }
 
+/// The code system of the tag.
+pub(super) const SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
+/// The tag.
+pub(super) const CODE: &str = "SUBSETTED";
+
 /// Adds the tag SUBSETTED, so that nobody takes the part for the whole.
-fn tag(resource: &mut Tree) {
-    let subsetted = Tree::Object(vec![
-        ("system".into(), Tree::string("http://terminology.hl7.org/CodeSystem/v3-ObservationValue")),
-        ("code".into(), Tree::string("SUBSETTED")),
-    ]);
+pub(super) fn tag(resource: &mut Tree) {
+    let subsetted =
+        Tree::Object(vec![("system".into(), Tree::string(SYSTEM)), ("code".into(), Tree::string(CODE))]);
     let Tree::Object(members) = resource else { return };
     if !members.iter().any(|(name, _)| name == "meta") {
         let place = members.iter().position(|(name, _)| name != "resourceType" && name != "id");
@@ -130,6 +133,7 @@ fn tag(resource: &mut Tree) {
     }
     let Some(Tree::Object(meta)) = resource.get_mut("meta") else { return };
     match meta.iter_mut().find(|(name, _)| name == "tag") {
+        Some((_, Tree::Array(tags))) if tags.iter().any(|it| it.is_equal(&subsetted)) => {}
         Some((_, Tree::Array(tags))) => tags.push(subsetted),
         _ => meta.push(("tag".into(), Tree::Array(vec![subsetted]))),
     }

@@ -131,7 +131,7 @@ async fn put(
         let current = current(ctx, permit, of).await?;
         precondition.check(current.as_ref())?;
         let version = next(of, current.as_ref(), ctx.deed_time());
-        let new = New::version(ctx, permit, resource, &version, Kind::Update)?;
+        let new = New::version(ctx, permit, resource, &version, Kind::Update).await?;
         match ctx.app.store.write(ctx.tenant(), vec![new.deed], vec![new.row]).await {
             Ok(()) => {
                 let answer = updated(current.as_ref(), new.about, new.stamped, issues);
@@ -155,6 +155,9 @@ pub(super) async fn current(
     let resources = [(of.resource_type, of.id.clone())];
     let current = ctx.app.store.current(ctx.tenant(), &resources).await?.into_iter().next().flatten();
     let narrowing = permit.narrowing().of(of.resource_type);
+    if current.is_none() {
+        permission::may_name(ctx, permit, of.resource_type)?;
+    }
     // A deleted one, too: nobody takes over an id that was somebody else's.
     if current.is_some() && *narrowing != Predicate::True {
         let store = &ctx.app.store;
@@ -212,7 +215,8 @@ async fn conditionally(
     let current = current(ctx, permit, &of).await?;
     precondition.check(current.as_ref())?;
     let new =
-        New::version(ctx, permit, resource, &next(&of, current.as_ref(), ctx.deed_time()), Kind::Update)?;
+        New::version(ctx, permit, resource, &next(&of, current.as_ref(), ctx.deed_time()), Kind::Update)
+            .await?;
     unit.write(vec![new.deed], vec![new.row]).await?;
     unit.commit().await?;
     Ok(Done::recorded(updated(current.as_ref(), new.about, new.stamped, issues)))

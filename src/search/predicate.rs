@@ -15,7 +15,8 @@ use crate::fhir::id::{ResourceId, ResourceType};
 use crate::search::criterion::Criterion;
 use crate::search::index::Key;
 use crate::search::range::RangeTest;
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, OnceLock};
 
 /// A condition on one resource.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +59,15 @@ pub enum Predicate {
     LastUpdated(RangeTest<i64>),
     /// The resource is in the compartment of that patient, or is that patient.
     Compartment(ResourceId),
+    /// The resource is in the compartment of one of these patients.
+    Patients(Arc<PatientSet>),
+    /// A resource of the source type that satisfies `inner` is in the compartment of the same patient.
+    SharesPatient {
+        /// The type of the other resource.
+        source: ResourceType,
+        /// What the other resource must satisfy.
+        inner: Box<Predicate>,
+    },
     /// A chain: the parameter refers to a resource of the target type that satisfies `inner`.
     References {
         /// The index name of the reference parameter.
@@ -78,6 +88,42 @@ pub enum Predicate {
     },
     /// The unsealed resource must also pass this.
     Verify(Arc<Criterion>),
+}
+
+/// Patients of one tenant, many perhaps, that a condition names.
+#[derive(Debug, Default)]
+pub struct PatientSet {
+    ids: HashSet<ResourceId>,
+    numbers: OnceLock<Vec<i64>>,
+}
+
+impl PatientSet {
+    /// These patients.
+    #[must_use]
+    pub fn new(ids: HashSet<ResourceId>) -> PatientSet {
+        PatientSet { ids, numbers: OnceLock::new() }
+    }
+
+    /// Whether that patient is one of them.
+    #[must_use]
+    pub fn contains(&self, patient: &ResourceId) -> bool {
+        self.ids.contains(patient)
+    }
+
+    /// What the store calls them, worked out once.
+    pub fn numbers(&self, number: impl Fn(&ResourceId) -> i64) -> &[i64] {
+        self.numbers.get_or_init(|| {
+            let mut numbers: Vec<i64> = self.ids.iter().map(number).collect();
+            numbers.sort_unstable();
+            numbers
+        })
+    }
+}
+
+impl PartialEq for PatientSet {
+    fn eq(&self, other: &PatientSet) -> bool {
+        self.ids == other.ids
+    }
 }
 
 impl Predicate {
@@ -162,6 +208,7 @@ impl Predicate {
             Predicate::Verify(_) | Predicate::Missing(_) => false,
             Predicate::All(parts) | Predicate::Any(parts) => parts.iter().all(Predicate::is_exact),
             Predicate::Not(inner)
+            | Predicate::SharesPatient { inner, .. }
             | Predicate::References { inner, .. }
             | Predicate::ReferencedBy { inner, .. } => inner.is_exact(),
             _ => true,
@@ -172,7 +219,9 @@ impl Predicate {
     #[must_use]
     pub fn is_chained(&self) -> bool {
         match self {
-            Predicate::References { .. } | Predicate::ReferencedBy { .. } => true,
+            Predicate::SharesPatient { .. }
+            | Predicate::References { .. }
+            | Predicate::ReferencedBy { .. } => true,
             Predicate::All(parts) | Predicate::Any(parts) => parts.iter().any(Predicate::is_chained),
             Predicate::Not(inner) => inner.is_chained(),
             _ => false,
@@ -194,6 +243,9 @@ impl Predicate {
             Predicate::All(parts) => Predicate::all(parts.iter().map(|it| it.approximated(stand_in))),
             Predicate::Any(parts) => Predicate::any(parts.iter().map(|it| it.approximated(stand_in))),
             Predicate::Not(inner) => inner.approximated(!stand_in).negated(),
+            Predicate::SharesPatient { source, inner } => {
+                Predicate::SharesPatient { source: *source, inner: Box::new(inner.approximated(stand_in)) }
+            }
             Predicate::References { parameter, target, inner } => Predicate::References {
                 parameter: parameter.clone(),
                 target: *target,

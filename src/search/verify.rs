@@ -115,7 +115,10 @@ impl Examination<'_> {
                 self.index().last_updated.is_some_and(|(low, high)| test.passes(low, high))
             }
             Predicate::Compartment(patient) => self.index().patients.contains(patient),
-            Predicate::References { .. } | Predicate::ReferencedBy { .. } => chains,
+            Predicate::Patients(set) => self.index().patients.iter().any(|it| set.contains(it)),
+            Predicate::SharesPatient { .. }
+            | Predicate::References { .. }
+            | Predicate::ReferencedBy { .. } => chains,
             Predicate::Verify(criterion) => self.meets(criterion),
         }
     }

@@ -10,13 +10,14 @@
 //! same name, or of dev mode.
 
 use crate::access::principal::Principal;
+use crate::access::role;
 use crate::access::scope::Scopes;
 use crate::app::{App, GoodToken};
 use crate::config::MAX_TOKEN_LIFETIME_SECONDS;
 use crate::crypto::jws::{self, Expected, JwsError};
 use crate::fhir::id::{ResourceId, TenantId};
 use crate::fhir::outcome::Outcome;
-use crate::smart::revocation;
+use crate::smart::{id_token, revocation};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -149,9 +150,25 @@ fn principal(tenant: TenantId, claims: &Map<String, Value>, fhir_base: &str) -> 
         fhir_user: user.map(str::to_owned),
         patient,
         scopes: Scopes::parse(optional("scope")?.unwrap_or_default()),
+        role: role(optional("role")?)?,
+        strong_since: strong_since(claims),
         purpose: optional("purpose_of_use")?.map(str::to_owned),
         token_id: required("jti")?.to_owned(),
     })
+}
+
+/// The role that an issuer says. Nobody is the server.
+fn role(said: Option<&str>) -> Result<Option<String>, Refusal> {
+    match said {
+        Some(role::SERVER) => Err(Refusal::Claim("role")),
+        said => Ok(said.map(str::to_owned)),
+    }
+}
+
+/// When the second factor was given, if one was.
+fn strong_since(claims: &Map<String, Value>) -> Option<i64> {
+    let is_strong = claims.get("acr").and_then(Value::as_str) == Some(id_token::TWO_FACTORS);
+    claims.get("auth_time").and_then(Value::as_i64).filter(|_| is_strong)
 }
 
 #[cfg(test)]

@@ -102,6 +102,12 @@ pub async fn put_user(request: &Request, user: &User) -> Result<Uuid, OAuthError
         request.app.store.put_account(request.tenant, &account).await?;
         let who = Who { user: &account.id.to_string(), ..Who::default() };
         record::success(request, who, Kind::UserChanged, "put by an operator").await?;
+        let before = known.as_ref().map(|it| it.role.as_str());
+        if before != Some(&account.role) {
+            let rule = format!("role {} after {}", account.role, before.unwrap_or("none"));
+            record::success(request, who, Kind::RoleChanged, &rule).await?;
+        }
+        request.app.facts_changed(request.tenant);
     }
     Ok(account.id)
 }
@@ -166,6 +172,7 @@ pub async fn put_client(
         request.app.store.put_client(request.tenant, &row).await?;
         let who = Who { client: id, ..Who::default() };
         record::success(request, who, Kind::ClientChanged, "put by an operator").await?;
+        request.app.facts_changed(request.tenant);
     }
     Ok(())
 }

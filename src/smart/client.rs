@@ -69,6 +69,10 @@ pub struct Registration {
     pub may_launch: bool,
     /// How often a minute each of its users, or it itself, may ask; 0 for any number. An operator says so.
     pub requests_per_minute: Option<u32>,
+    /// The organization that it belongs to, `Organization/acme`, if that is not our own: it gets no personal data
+    /// without an agreement that is in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
 }
 
 /// What a client presented to prove who it is.

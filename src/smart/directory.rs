@@ -5,7 +5,7 @@
 
 use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::outcome::Outcome;
-use crate::interaction::context::{Context, handling};
+use crate::interaction::context::{Context, KnownFacts, handling};
 use crate::interaction::request::{Instance, Interaction, Parameters};
 use crate::interaction::{self};
 use crate::smart::error::OAuthError;
@@ -151,6 +151,7 @@ async fn perform(request: &Request, current: &Current, interaction: Interaction)
         handling: handling(true),
         wants_representation: false,
         respond_async: false,
+        facts: KnownFacts::default(),
     };
     let response = interaction::perform(&ctx, interaction).await?;
     Ok(response.body.unwrap_or_default())

@@ -15,6 +15,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value, json};
 
+/// What `acr` says of a password and a one-time password.
+pub(super) const TWO_FACTORS: &str = "urn:vesta:acr:two-factors";
 /// How long a client may take to look at it.
 const LIFETIME_SECONDS: i64 = 600;
 
@@ -34,7 +36,7 @@ pub(super) fn claims(
         "exp": now + LIFETIME_SECONDS,
         "auth_time": grant.auth_time,
         "amr": grant.methods,
-        "acr": "urn:vesta:acr:two-factors",
+        "acr": TWO_FACTORS,
         "sid": grant.sid,
     });
     let has = |word: &str| grant.scopes.iter().any(|it| it == word);

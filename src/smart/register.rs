@@ -57,6 +57,7 @@ pub async fn register(request: &Request, leave: Option<&str>, body: &[u8]) -> Re
     let secret = is_symmetric.then(|| random::token_urlsafe(32));
     registration.may_launch = false;
     registration.requests_per_minute = None;
+    registration.organization = None;
     let row = ClientRow {
         id: id.clone(),
         secret_hash: secret.as_ref().map(|it| token_hash::hash(it.expose_secret())),

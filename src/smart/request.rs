@@ -56,6 +56,8 @@ impl Request {
             fhir_user: fhir_user.map(str::to_owned),
             patient: fhir_user.and_then(|it| it.strip_prefix("Patient/")).and_then(ResourceId::parse),
             scopes: Scopes::parse(scope),
+            role: None,
+            strong_since: None,
             purpose: None,
             token_id: String::new(),
         }

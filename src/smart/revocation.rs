@@ -4,11 +4,12 @@
 //! our own behalf and with a row in the trail, and believed for two seconds.
 
 use crate::access::principal::Principal;
+use crate::access::role;
 use crate::access::scope::Scopes;
 use crate::app::{App, GoodToken};
 use crate::fhir::id::{ResourceId, ResourceType, TenantId};
 use crate::fhir::outcome::Outcome;
-use crate::interaction::context::{Context, handling};
+use crate::interaction::context::{Context, KnownFacts, handling};
 use crate::interaction::request::{Instance, Interaction, Parameters};
 use crate::smart::error::OAuthError;
 use crate::smart::grant;
@@ -70,6 +71,8 @@ async fn visit_goes_on(app: &Arc<App>, tenant: TenantId, encounter: &str) -> Res
             fhir_user: None,
             patient: None,
             scopes: Scopes::parse("system/Encounter.r"),
+            role: Some(role::SERVER.to_owned()),
+            strong_since: None,
             purpose: None,
             token_id: String::new(),
         },
@@ -79,6 +82,7 @@ async fn visit_goes_on(app: &Arc<App>, tenant: TenantId, encounter: &str) -> Res
         handling: handling(true),
         wants_representation: false,
         respond_async: false,
+        facts: KnownFacts::default(),
     };
     let read = Interaction::Read { of: Instance { resource_type, id }, parameters: Parameters::new() };
     let goes_on = match crate::interaction::perform(&ctx, read).await {

@@ -22,6 +22,7 @@
 //! token_endpoint_auth_method = "private_key_jwt"
 //! grant_types = ["client_credentials"]
 //! scope = "system/*.rs"
+//! organization = "Organization/acme"                   # another organization's: it needs an agreement (Contract)
 //! jwks_uri = "https://backend.example/jwks.json"       # or jwks = { keys = [ { … } ] }
 //!
 //! [[launches]]
@@ -101,7 +102,7 @@ pub struct Planted {
 }
 
 /// The fields of a client, beside `id` and `secret`.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "client_name",
     "redirect_uris",
     "post_logout_redirect_uris",
@@ -114,6 +115,7 @@ const FIELDS: [&str; 12] = [
     "id_token_signed_response_alg",
     "may_launch",
     "requests_per_minute",
+    "organization",
 ];
 
 impl Seed {

@@ -37,6 +37,7 @@ mod logical_id;
 pub mod migrate;
 mod narrowing;
 pub mod packages;
+pub mod policy_news;
 mod private;
 pub mod reindex;
 pub mod revocations;

@@ -23,14 +23,21 @@ fn principal(scopes: &str, fhir_user: &str, patient: &str) -> Principal {
         fhir_user: (!fhir_user.is_empty()).then(|| fhir_user.into()),
         patient: ResourceId::parse(patient),
         scopes: Scopes::parse(scopes),
+        role: None,
+        strong_since: None,
         purpose: None,
         token_id: "t".into(),
     }
 }
 
+/// Somebody whose position takes nothing away.
+fn no_limits() -> Facts {
+    Facts::of_a_system()
+}
+
 /// What of a type may be touched: `all`, `none`, or the predicate.
 fn extent(principal: &Principal, permission: Permission, name: &str) -> String {
-    match decide(definitions(), BASE, principal, &Action::on(permission, [a_type(name)])) {
+    match decide(definitions(), BASE, principal, &no_limits(), &Action::on(permission, [a_type(name)])) {
         Decision::Deny { .. } => "none".into(),
         Decision::Permit(permit) => match permit.narrowing().of(a_type(name)) {
             Predicate::True => "all".into(),
@@ -83,7 +90,8 @@ fn nothing_granted_permits_nothing() {
         for user in ["", "Practitioner/p", "Patient/alice"] {
             check(scopes, user, "alice", READ, &[("Patient", "none"), ("Organization", "none")]);
             let action = Action::search([]);
-            let decision = decide(definitions(), BASE, &principal(scopes, user, "alice"), &action);
+            let decision =
+                decide(definitions(), BASE, &principal(scopes, user, "alice"), &no_limits(), &action);
             assert!(matches!(decision, Decision::Deny { rule: NO_SCOPE }), "{scopes}");
         }
     }
@@ -170,7 +178,7 @@ fn all_types_asked_for_must_be_open() {
     let principal = principal("user/Observation.rs user/Condition.s", "Practitioner/p", "");
     let decided = |types: &[&str]| {
         let action = Action::search(types.iter().map(|it| a_type(it)));
-        match decide(definitions(), BASE, &principal, &action) {
+        match decide(definitions(), BASE, &principal, &no_limits(), &action) {
             Decision::Permit(permit) => permit.rule().to_owned(),
             Decision::Deny { rule } => rule.to_owned(),
         }
@@ -186,7 +194,7 @@ fn decisions_can_be_explained() {
     let told = |scopes: &str, user: &str, patient: &str, name: &str| {
         let principal = principal(scopes, user, patient);
         let action = Action::read(a_type(name));
-        explain(&principal, &action, &decide(definitions(), BASE, &principal, &action))
+        explain(&principal, &action, &decide(definitions(), BASE, &principal, &no_limits(), &action))
     };
     assert_eq!(
         told("patient/*.rs", "Practitioner/p", "alice", "Observation"),

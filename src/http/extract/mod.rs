@@ -5,4 +5,5 @@ pub(super) mod caller;
 pub(super) mod conditions;
 pub(super) mod format;
 pub(super) mod preferences;
+pub(super) mod purpose;
 pub(super) mod query;

@@ -22,7 +22,7 @@ use crate::interaction::record::Done;
 use crate::interaction::request::{Instance, Interaction};
 use crate::interaction::response::{About, Response, Status};
 use crate::interaction::update::{Precondition, id_is, next, updated};
-use crate::interaction::{delete, patch, prepare, read, record, search};
+use crate::interaction::{delete, patch, permission, prepare, read, record, redact, search};
 use crate::search::plan::plan;
 use crate::search::predicate::Predicate;
 use crate::store::audit_log::AuditRow;
@@ -278,7 +278,14 @@ async fn standing(
     };
     let mut standing = HashMap::new();
     for ((it, of), current) in changed.into_iter().zip(current) {
-        let Some(current) = current else { continue };
+        let Some(current) = current else {
+            let permit = permits.get(ctx, permission_of(it.asked.method), of.resource_type)?;
+            if it.asked.method == Method::Put {
+                let named = permission::may_name(ctx, &permit, of.resource_type);
+                named.map_err(|outcome| located(outcome, it.asked.place))?;
+            }
+            continue;
+        };
         let method = it.asked.method;
         let permit = permits.get(ctx, permission_of(method), of.resource_type)?;
         let narrowing = match method {
@@ -298,7 +305,9 @@ async fn standing(
                     // Not there for the caller: a deletion has nothing to do, a change has no target.
                     (None, Method::Delete) => continue,
                     (None, _) => return Err(located(Outcome::not_found(), it.asked.place).into()),
-                    (Some(stored), _) => Some(stored).filter(|it| !it.is_deleted()),
+                    (Some(stored), _) => {
+                        Some(redact::shown(ctx, &permit, stored)?).filter(|it| !it.is_deleted())
+                    }
                 }
             }
         };
@@ -332,7 +341,7 @@ impl Work<'_> {
             if count % STRETCH == STRETCH - 1 {
                 tokio::task::yield_now().await;
             }
-            match self.one(it) {
+            match self.one(it).await {
                 Ok(answer) => answers.push(answer),
                 Err(outcome) => {
                     let outcome = located(outcome, it.asked.place);
@@ -350,7 +359,7 @@ impl Work<'_> {
         }
     }
 
-    fn one(&mut self, it: &mut Planned) -> Result<Option<Entry>, Outcome> {
+    async fn one(&mut self, it: &mut Planned) -> Result<Option<Entry>, Outcome> {
         match &it.resolved {
             Resolved::Question => Ok(None),
             Resolved::Existing(stored) => {
@@ -368,7 +377,7 @@ impl Work<'_> {
             }
             Resolved::Write(of) => {
                 let of = of.clone();
-                self.write(&mut it.asked, &of).map(Some)
+                self.write(&mut it.asked, &of).await.map(Some)
             }
         }
     }
@@ -388,7 +397,7 @@ impl Work<'_> {
         Ok(entry_of(self.ctx, answer, false))
     }
 
-    fn write(&mut self, asked: &mut Asked, of: &Instance) -> Result<Entry, Outcome> {
+    async fn write(&mut self, asked: &mut Asked, of: &Instance) -> Result<Entry, Outcome> {
         let ctx = self.ctx;
         let permit = self.permits.get(ctx, permission_of(asked.method), of.resource_type)?;
         let stands = self.standing.get(of);
@@ -422,7 +431,7 @@ impl Work<'_> {
             }
             _ => next(of, current.as_ref(), ctx.deed_time()),
         };
-        let New { deed, row, about, stamped } = New::version(ctx, &permit, &resource, &version, kind)?;
+        let New { deed, row, about, stamped } = New::version(ctx, &permit, &resource, &version, kind).await?;
         self.deeds.push(deed);
         self.record(row);
         Ok(self.answer(current.as_ref(), about, stamped, warnings))
@@ -483,7 +492,7 @@ async fn ask(ctx: &Context, permits: &mut Permits, unit: &mut Unit, asked: Asked
     if let Some(of) = &compartment {
         query.filter = query.filter.and(search::within(ctx, of, &[resource_type])?);
     }
-    let page = unit.search(&permit.search(query.clone()), ctx.verifier()).await?;
+    let page = unit.search(&redact::asked(ctx, &permit, &query)?, ctx.verifier()).await?;
     let mut trail = record::Trail::under(&permit);
     for it in page.matches.iter().chain(&page.included) {
         trail.add(ctx, it);

@@ -10,10 +10,10 @@ use crate::fhir::json::{Json, Limits, quote};
 use crate::fhir::outcome::Outcome;
 use crate::fhir::tree::Tree;
 use crate::interaction::context::Context;
-use crate::interaction::permission;
 use crate::interaction::record::{Done, Trail};
 use crate::interaction::request::Operation;
 use crate::interaction::response::Response;
+use crate::interaction::{permission, redact};
 use crate::store::resources::Stored;
 
 /// The most operations that are told.
@@ -49,7 +49,7 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
         let stored = stored.filter(|it| permission::shows(ctx, &permit, it));
         let stored = stored.ok_or_else(Outcome::not_found)?;
         trail.add(ctx, &stored);
-        trees.push(tree(&stored)?);
+        trees.push(tree(&redact::shown(ctx, &permit, stored)?)?);
     }
     let mut changes = Vec::new();
     if let [from, to] = trees.as_slice() {

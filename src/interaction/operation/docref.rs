@@ -10,7 +10,7 @@ use crate::fhir::outcome::Outcome;
 use crate::interaction::context::{Context, MAX_COUNT};
 use crate::interaction::record::Done;
 use crate::interaction::request::{Operation, Parameters};
-use crate::interaction::{permission, search};
+use crate::interaction::{permission, redact, search};
 use crate::search::plan::plan;
 
 /// A summary of the episode of care: what is meant where no type is named.
@@ -26,7 +26,8 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
     let (mut query, issues) = plan(&ctx.setting(&base), &[resource_type], &parameters)?;
     // Without a period only the most recent document is meant.
     query.count = if has_period { MAX_COUNT } else { 1 };
-    let mut page = ctx.app.store.search(ctx.tenant(), &permit.search(query.clone()), ctx.verifier()).await?;
+    let mut page =
+        ctx.app.store.search(ctx.tenant(), &redact::asked(ctx, &permit, &query)?, ctx.verifier()).await?;
     if !has_period {
         page.next = None;
     }

@@ -13,7 +13,7 @@ use crate::fhir::outcome::Outcome;
 use crate::interaction::context::{Context, page_size};
 use crate::interaction::record::Done;
 use crate::interaction::request::{Instance, Operation, Parameters};
-use crate::interaction::{page_link, permission, search};
+use crate::interaction::{page_link, permission, redact, search};
 use crate::search::include::{Direction, Include};
 use crate::search::plan::plan;
 use crate::search::predicate::Predicate;
@@ -81,7 +81,8 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
         }
         None => {}
     }
-    let page = ctx.app.store.search(ctx.tenant(), &permit.search(query.clone()), ctx.verifier()).await?;
+    let page =
+        ctx.app.store.search(ctx.tenant(), &redact::asked(ctx, &permit, &query)?, ctx.verifier()).await?;
     search::answer(ctx, &permit, &place, &query, page, &[]).await
 }
 

@@ -11,7 +11,7 @@ use crate::fhir::resource::Resource;
 use crate::interaction::context::{Context, MAX_COUNT};
 use crate::interaction::record::Done;
 use crate::interaction::request::{Operation, Parameters};
-use crate::interaction::{permission, search};
+use crate::interaction::{permission, redact, search};
 use crate::search::plan::plan;
 use crate::store::resources::Stored;
 use crate::store::search::SearchPage;
@@ -36,7 +36,8 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
     let mut of_code: HashMap<String, u32> = HashMap::new();
     let (mut found, mut looked_at) = (SearchPage::default(), 0);
     loop {
-        let page = ctx.app.store.search(ctx.tenant(), &permit.search(query.clone()), ctx.verifier()).await?;
+        let page =
+            ctx.app.store.search(ctx.tenant(), &redact::asked(ctx, &permit, &query)?, ctx.verifier()).await?;
         looked_at += page.matches.len();
         for stored in page.matches {
             let codes = codes(&stored)?;

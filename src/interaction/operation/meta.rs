@@ -63,7 +63,7 @@ pub(super) async fn change(ctx: &Context, operation: &Operation, change: Change)
         prepare::validated(ctx, &changed)?;
         let current = delete::current_of(&stored);
         let version = update::next(&of, Some(&current), ctx.deed_time());
-        let new = New::version(ctx, &permit, &changed, &version, Kind::Update)?;
+        let new = New::version(ctx, &permit, &changed, &version, Kind::Update).await?;
         let stamped = Json::parse(new.stamped, &Limits::ACCEPTED)?;
         match store.write(ctx.tenant(), vec![new.deed], vec![new.row]).await {
             Ok(()) => return Ok(Done::recorded(Response::ok(answer(stamped.root().get("meta"))))),

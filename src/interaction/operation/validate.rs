@@ -8,10 +8,10 @@ use crate::fhir::json::{Json, Limits};
 use crate::fhir::outcome::{self, Issue, Outcome, Severity};
 use crate::fhir::resource::Resource;
 use crate::interaction::context::Context;
-use crate::interaction::permission;
 use crate::interaction::record::{Done, Trail};
 use crate::interaction::request::Operation;
 use crate::interaction::response::Response;
+use crate::interaction::{permission, redact};
 
 pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Outcome> {
     let Some(resource_type) = operation.resource_type else {
@@ -33,6 +33,7 @@ pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Out
                 return Err(Outcome::not_found());
             };
             trail.add(ctx, &stored);
+            let stored = redact::shown(ctx, &permit, stored)?;
             Resource::parse(stored.text, &Limits::ACCEPTED)?
         }
         _ => return Err(Outcome::required("a resource to validate is required")),

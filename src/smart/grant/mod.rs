@@ -130,6 +130,9 @@ async fn answer(
     claim("fhirUser", grant.fhir_user.as_ref());
     claim("family", Some(&row.id.to_string()));
     claim("sid", Some(&grant.sid));
+    // RFC 9068 2.2.1: how the user proved who they are, for what needs a fresh proof.
+    extra.insert("auth_time".to_owned(), grant.auth_time.into());
+    extra.insert("acr".to_owned(), id_token::TWO_FACTORS.into());
     let access = sign_access_token(request, (&subject, &client.id), scopes, (extra, i64::MAX)).await?;
     let mut answer = json!({
         "access_token": access.token.expose_secret(),

@@ -113,6 +113,17 @@ impl Compiler<'_> {
                 sql.push("(").push(&name).push(".patient = ").place(place).push(" or ").place(place);
                 sql.push(" = any(").push(&name).push(".keys))");
             }
+            Predicate::Patients(set) => {
+                let numbers = set.numbers(|it| search_index::patient(self.keys, it)).to_vec();
+                let place = sql.value(numbers);
+                push_of_patients(sql, &name, |sql| {
+                    sql.push("select unnest(").place(place).push("::bigint[])");
+                    Ok(())
+                })?;
+            }
+            Predicate::SharesPatient { source, inner } => {
+                push_of_patients(sql, &name, |sql| self.push_patients_of(sql, row.next(*source), inner))?;
+            }
             Predicate::References { parameter, target, inner } => {
                 self.push_references(sql, row, parameter, *target, inner)?;
             }
@@ -220,6 +231,14 @@ impl Compiler<'_> {
         sql.push("exists (select from (select ").push(&row.name()).push(".reference # s as key from unnest(");
         sql.bind(self.salts(source, parameter)).push("::bigint[]) as s offset 0) as k ");
         self.push_end(sql, there, ".keys @> array[k.key]", inner)
+    }
+
+    /// The patients of the resources that satisfy `inner`: asked once for all rows.
+    fn push_patients_of(&self, sql: &mut Sql, there: Row, inner: &Predicate) -> Result<(), StoreError> {
+        let name = there.name();
+        sql.push("select ").push(&name).push(".patient from ").push(&table(there.resource_type));
+        sql.push(" as ").push(&name).push(" where ").push(&name).push(".patient is not null and ");
+        Compiler { narrowing: None, ..*self }.push_found_there(sql, there, inner)
     }
 
     /// The end of a chain, found by `k.key` and by nothing else: the planner does not know how few it finds.
@@ -353,6 +372,22 @@ impl Compiler<'_> {
     }
 }
 
+/// Adds that the resource is in the compartment of one of some patients, or of several and one of them is. A
+/// question that names no row of this one is answered once and kept as a hash table.
+fn push_of_patients(
+    sql: &mut Sql,
+    name: &str,
+    push_patients: impl Fn(&mut Sql) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    sql.push("(").push(name).push(".patient in (");
+    push_patients(sql)?;
+    sql.push(") or (").push(name).push(".patient is null and exists (select from unnest(");
+    sql.push(name).push(".keys) as k where k in (");
+    push_patients(sql)?;
+    sql.push("))))");
+    Ok(())
+}
+
 /// How the row of a target is found by `k.key`.
 pub(super) fn column_of_target(target: ResourceType) -> &'static str {
     match target.name() {
@@ -410,7 +445,8 @@ pub(in crate::store) fn add_types(predicate: &Predicate, types: &mut Vec<Resourc
         Predicate::All(parts) | Predicate::Any(parts) => parts.iter().for_each(|it| add_types(it, types)),
         Predicate::Not(inner) => add_types(inner, types),
         Predicate::References { target: there, inner, .. }
-        | Predicate::ReferencedBy { source: there, inner, .. } => {
+        | Predicate::ReferencedBy { source: there, inner, .. }
+        | Predicate::SharesPatient { source: there, inner } => {
             types.push(*there);
             add_types(inner, types);
         }
@@ -424,7 +460,8 @@ fn price(resource_type: ResourceType, predicate: &Predicate) -> u8 {
         Predicate::Key(_) | Predicate::Compartment(_) => 1,
         Predicate::Date { parameter, .. } if hot::date(resource_type) != Some(parameter) => 2,
         Predicate::Number { parameter, .. } if hot::quantity(resource_type) != Some(parameter) => 2,
-        Predicate::References { .. } => 3,
+        Predicate::Patients(_) => 2,
+        Predicate::References { .. } | Predicate::SharesPatient { .. } => 3,
         Predicate::ReferencedBy { .. } => 4,
         Predicate::All(parts) | Predicate::Any(parts) => {
             parts.iter().map(|it| price(resource_type, it)).max().unwrap_or(0)

@@ -2,6 +2,7 @@
 
 use super::{NOW, TENANT, Trail};
 use vesta::access::decide::{Action, Decision, decide};
+use vesta::access::facts::Facts;
 use vesta::access::permit::Permit;
 use vesta::access::principal::Principal;
 use vesta::access::scope::Scopes;
@@ -22,11 +23,19 @@ fn permit(scopes: &str, fhir_user: Option<&str>) -> Permit {
         fhir_user: fhir_user.map(Into::into),
         patient: None,
         scopes: Scopes::parse(scopes),
+        role: None,
+        strong_since: None,
         purpose: None,
         token_id: "t".into(),
     };
     let audit_event = ResourceType::parse("AuditEvent").unwrap();
-    match decide(&Definitions::embedded().unwrap(), BASE, &principal, &Action::search([audit_event])) {
+    match decide(
+        &Definitions::embedded().unwrap(),
+        BASE,
+        &principal,
+        &Facts::of_a_system(),
+        &Action::search([audit_event]),
+    ) {
         Decision::Permit(permit) => permit,
         Decision::Deny { rule } => panic!("{rule}"),
     }
