@@ -133,6 +133,27 @@ pub fn decide(
     }
 }
 
+/// What each rule leaves of a type, with what to say where a resource is not in it: for whoever explains.
+#[must_use]
+pub fn layers(
+    definitions: &Definitions,
+    base: &str,
+    principal: &Principal,
+    facts: &Facts,
+    action: &Action,
+    resource_type: ResourceType,
+) -> [(&'static str, Predicate); 5] {
+    let asked = (action.permission, resource_type);
+    let (granted, layers) = narrowing::layers(definitions, base, principal, facts, asked);
+    [
+        ("it is outside what the scopes reach", granted),
+        (NOT_THE_ROLE, layers.role),
+        ("the user has nothing to do with the patient", layers.care),
+        ("it carries a label that the role does not see for this purpose", layers.labels),
+        ("the patient forbids it in a Consent", layers.consent),
+    ]
+}
+
 /// The elements that the role does not see.
 fn hidden(facts: &Facts) -> Hidden {
     let mut hidden = Hidden::default();

@@ -2,7 +2,9 @@
 //!
 //! Names scopes, types and rules; nothing of any resource. Who asked is named by what stands in the trail.
 
-use crate::access::decide::{Action, Decision, NO_PATIENT, NO_SCOPE, OUT_OF_REACH, WRONG_LEVEL};
+use crate::access::decide::{
+    Action, Decision, NO_PATIENT, NO_SCOPE, NOT_THE_ROLE, OUT_OF_REACH, WRONG_LEVEL,
+};
 use crate::access::permit::Permit;
 use crate::access::principal::Principal;
 use crate::access::scope::Permission;
@@ -90,6 +92,7 @@ fn reason(rule: &str, permission: Permission) -> String {
                          or the query of the scope cannot be asked of it"
                 .to_owned()
         }
+        NOT_THE_ROLE => format!("the role does not let it {verb} that"),
         other => other.to_owned(),
     }
 }

@@ -97,6 +97,21 @@ fn restricted(kept: &Kept, granted: &Narrowing, restriction: &Restriction<'_>) -
     bounds
 }
 
+/// What the scopes alone open of a type, and what each rule leaves of it: for whoever explains.
+pub(super) fn layers(
+    definitions: &Definitions,
+    base: &str,
+    principal: &Principal,
+    facts: &Facts,
+    (permission, resource_type): (Permission, ResourceType),
+) -> (Predicate, Layers) {
+    let system = Facts::of_a_system();
+    let granted = of(definitions, base, principal, &system, permission);
+    let restriction = Restriction::new(definitions, base, facts, permission);
+    let layers = restriction.of(resource_type, Belonging::of(definitions, resource_type));
+    (granted.touch.of(resource_type).clone(), layers)
+}
+
 fn compile(
     kept: &Kept,
     definitions: &Definitions,

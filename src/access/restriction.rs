@@ -7,7 +7,7 @@ use crate::access::facts::{Facts, Restraints};
 use crate::access::granular;
 use crate::access::labels::Labels;
 use crate::access::reach::{Belonging, only_looks};
-use crate::access::role::POLICY;
+use crate::access::role::{POLICY, REVIEW};
 use crate::access::scope::Permission;
 use crate::conformance::definitions::Definitions;
 use crate::fhir::id::ResourceType;
@@ -134,6 +134,7 @@ impl<'a> Restriction<'a> {
         let place = self.place(resource_type);
         let policy = match resource_type.name() {
             "Basic" => condition(place, "code", &format!("{}|{}", POLICY.0, POLICY.1)),
+            "Task" => condition(place, "code", &format!("{}|{}", REVIEW.0, REVIEW.1)),
             _ => Some(Predicate::False),
         };
         policy.map_or(Predicate::False, Predicate::negated)

@@ -18,6 +18,8 @@ const ROLES: &str = include_str!("../../fhir-profiles/vesta/roles.tsv");
 
 /// The code of a Basic that is a policy of a role, as `system|code`.
 pub const POLICY: (&str, &str) = ("https://vesta.example/fhir/CodeSystem/policy", "role");
+/// The code of a Task that reviews an emergency access: closed by those alone who may change policies.
+pub const REVIEW: (&str, &str) = ("https://vesta.example/fhir/CodeSystem/policy", "break-glass-review");
 /// Where a policy names its role: an extension with a valueCode.
 pub const ROLE_EXTENSION: &str = "https://vesta.example/fhir/StructureDefinition/policy-role";
 /// A line of a policy: an extension with a valueString.

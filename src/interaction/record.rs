@@ -6,6 +6,7 @@ use super::permission::Denial;
 use super::request::{HistoryOf, Interaction, Parameters, Target};
 use super::response::Response;
 use crate::access::permit::Permit;
+use crate::access::purpose;
 use crate::audit::event::{self, Kind, Occasion};
 use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::issue_type::IssueType;
@@ -86,7 +87,11 @@ pub(super) fn entity(resource_type: ResourceType, id: &ResourceId, version: Opti
 
 /// A row of the trail for a deed that is done under a permit.
 pub(super) fn row(ctx: &Context, kind: Kind, permit: &Permit) -> AuditRow {
-    event::row(&occasion(ctx), kind, event::Result::Success, permit.rule())
+    let mut row = event::row(&occasion(ctx), kind, event::Result::Success, permit.rule());
+    if ctx.facts.get().is_ok_and(|facts| !facts.emergencies.is_empty()) {
+        row.purpose = Some(purpose::BREAK_GLASS.to_owned());
+    }
+    row
 }
 
 fn occasion(ctx: &Context) -> Occasion<'_> {
@@ -121,16 +126,34 @@ pub(super) async fn settle(
         row.entities.extend(asked.entity.clone());
     }
     row.detail = asked.detail.clone();
+    if ctx.facts.get().is_ok_and(|facts| !facts.emergencies.is_empty()) {
+        row.purpose = Some(purpose::BREAK_GLASS.to_owned());
+    }
     if answer.as_ref().is_err_and(is_not_found)
         && let Some(entity) = &asked.entity
     {
         consent_decision::note(ctx, entity, &mut row).await;
     }
-    match ctx.app.store.append_audit(ctx.tenant(), vec![row]).await {
+    let disclosure = answer.is_ok().then(|| disclosure(ctx, asked.kind, &row)).flatten();
+    let rows = [Some(row), disclosure].into_iter().flatten().collect();
+    match ctx.app.store.append_audit(ctx.tenant(), rows).await {
         Ok(()) => answer,
         // No trail, no answer, whatever it was.
         Err(error) => Err(error.into()),
     }
+}
+
+/// The disclosure that a look is: persons' data went out for a purpose that must be accounted for.
+fn disclosure(ctx: &Context, kind: Kind, row: &AuditRow) -> Option<AuditRow> {
+    let looks = [Kind::Read, Kind::Vread, Kind::History, Kind::Search, Kind::Operation].contains(&kind);
+    let is_personal = !(row.patients.is_empty() && row.subjects.is_empty());
+    let purpose = ctx.facts.get().ok()?.purpose.clone()?;
+    (looks && is_personal && purpose::is_accounted_for(&purpose)).then(|| AuditRow {
+        kind: Kind::Disclosure.code(),
+        action: Kind::Disclosure.action(),
+        purpose: Some(purpose.to_string()),
+        ..row.clone()
+    })
 }
 
 fn is_not_found(outcome: &Outcome) -> bool {

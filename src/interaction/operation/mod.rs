@@ -2,6 +2,9 @@
 //!
 //! <https://hl7.org/fhir/R4/operations.html>
 
+mod access_explain;
+mod accounting_of_disclosures;
+mod break_glass;
 mod convert;
 mod diff;
 mod docref;
@@ -36,6 +39,9 @@ pub(super) struct Mounted {
 
 /// Every operation that there is.
 pub(super) const OPERATIONS: &[Mounted] = &[
+    Mounted { name: "access-explain", types: &[], levels: (true, false, false) },
+    Mounted { name: "accounting-of-disclosures", types: &["Patient"], levels: (false, false, true) },
+    Mounted { name: "break-glass", types: &["Patient"], levels: (false, false, true) },
     Mounted { name: "validate", types: &[], levels: (false, true, true) },
     Mounted { name: "meta", types: &[], levels: (false, false, true) },
     Mounted { name: "meta-add", types: &[], levels: (false, false, true) },
@@ -64,6 +70,9 @@ pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Out
     }
     match operation.name.as_str() {
         "convert" => convert::run(ctx, operation),
+        "access-explain" => access_explain::run(ctx, &operation).await,
+        "accounting-of-disclosures" => accounting_of_disclosures::run(ctx, &operation).await,
+        "break-glass" => break_glass::run(ctx, &operation).await,
         "validate" => validate::run(ctx, operation).await,
         "meta" => meta::read(ctx, &operation).await,
         "meta-add" => meta::change(ctx, &operation, meta::Change::Add).await,

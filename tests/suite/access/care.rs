@@ -96,7 +96,7 @@ async fn care_comes_of_encounters_positions_and_general_practitioners() {
     .await;
     let nurse = of_role(&server, "nurse", "nan", "user/*.rs");
     assert_eq!(found(&nurse, "Patient").await, ["e", "g"]);
-    put(&system, &[position.clone()]).await;
+    put(&system, std::slice::from_ref(&position)).await;
     assert_eq!(found(&nurse, "Patient").await, ["e", "g", "o", "p"]);
     let mut over = position;
     over["active"] = json!(false);

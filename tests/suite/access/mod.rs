@@ -2,8 +2,10 @@
 //! Each denial stands beside what is permitted.
 
 mod agreement;
+mod break_glass;
 mod care;
 mod consent;
+mod explain;
 mod labels;
 mod role;
 mod speed;
