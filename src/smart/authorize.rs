@@ -107,9 +107,8 @@ async fn check(
     };
     let prompt = form.one("prompt")?.unwrap_or_default();
     let prompts = |word: &str| prompt.split(' ').any(|it| it == word);
-    if prompts("none") {
-        // Every app asks its user, every time: consent is never remembered.
-        return Err(OAuthError::new("interaction_required", "users are always asked"));
+    if prompts("none") && prompt != "none" {
+        return Err(OAuthError::invalid_request("prompt none stands alone"));
     }
     let is_launch = scopes.iter().any(|it| it == "launch");
     let launch = match form.one("launch")? {
@@ -133,6 +132,8 @@ async fn check(
             (false, Some(seconds)) => request.later(-seconds),
             (false, None) => 0,
         },
+        must_ask: prompts("consent"),
+        is_silent: prompts("none"),
         ..Flow::default()
     })
 }

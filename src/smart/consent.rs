@@ -1,10 +1,12 @@
 //! Consent: what the user lets the app do, scope by scope, and finer where a type has parts.
 //!
-//! Every app asks every time. What is not ticked is not granted; nothing ticked is a no. The grant is stored
-//! before its code exists, and the decision is in the trail before the browser leaves.
+//! Every app asks, unless the user wanted the answer to that very question remembered. What is not ticked is
+//! not granted; nothing ticked is a no. The grant is stored before its code exists, and the decision is in the
+//! trail before the browser leaves.
 
 use crate::audit::event::Kind;
 use crate::crypto::{random, token_hash};
+use crate::smart::client::{self, Client};
 use crate::smart::directory;
 use crate::smart::error::OAuthError;
 use crate::smart::flow::{self, Current};
@@ -12,6 +14,7 @@ use crate::smart::grant::{self, Grant};
 use crate::smart::granting;
 use crate::smart::page::{self, Page, Reply, ScopeChoice};
 use crate::smart::record::{self, Who};
+use crate::smart::remembered::{self, Remembered};
 use crate::smart::request::{Form, Request};
 use crate::store::grants::{GrantRow, GrantTokenKind};
 use base64::Engine as _;
@@ -42,7 +45,26 @@ pub(super) async fn page(request: &Request, current: &Current, form: page::Form)
         scopes.push(choice(scope, granting::describe(scope), false));
         scopes.extend(granting::finer(scope).iter().map(|it| choice(&it.scope, it.label.to_owned(), true)));
     }
-    Ok(Page::Consent { form, patient, scopes })
+    let may_remember = remembered::is_fit(&client_of(request, current).await?, &current.flow.redirect_uri);
+    Ok(Page::Consent { form, patient, scopes, may_remember })
+}
+
+/// What the user granted when the same was asked before; nothing where they must be asked.
+pub(super) async fn remembered(
+    request: &Request,
+    current: &Current,
+) -> Result<Option<Vec<String>>, OAuthError> {
+    let client = client_of(request, current).await?;
+    if current.flow.must_ask || !remembered::is_fit(&client, &current.flow.redirect_uri) {
+        return Ok(None);
+    }
+    let known = (current.user()?.id, client.id.as_str());
+    remembered::answer(request, known, (&current.flow.scopes, current.patient())).await
+}
+
+async fn client_of(request: &Request, current: &Current) -> Result<Client, OAuthError> {
+    let id = current.flow.client.as_deref().unwrap_or_default();
+    client::find(request, id).await?.ok_or_else(OAuthError::invalid_client)
 }
 
 /// Takes the user's decision.
@@ -54,6 +76,23 @@ pub(super) async fn take(request: &Request, current: Current, form: &Form) -> Re
     if granted.is_empty() {
         return flow::refuse(request, &current, OAuthError::access_denied("the user granted nothing")).await;
     }
+    let is_kept = form.one("remember")? == Some("yes")
+        && remembered::is_fit(&client_of(request, &current).await?, &current.flow.redirect_uri);
+    let answer = Remembered {
+        asked: current.flow.scopes.clone(),
+        granted: granted.clone(),
+        patient: current.patient().map(str::to_owned),
+    };
+    allow(request, current, granted, is_kept.then_some(answer)).await
+}
+
+/// Grants these scopes, and sends the app its code.
+pub(super) async fn allow(
+    request: &Request,
+    current: Current,
+    granted: Vec<String>,
+    to_remember: Option<Remembered>,
+) -> Result<Reply, OAuthError> {
     let user = current.user()?.clone();
     let launched_patient = current.flow.launch.as_ref().and_then(|it| it.patient.as_deref());
     let is_own = user.fhir_user.as_deref().is_none_or(|it| match it.strip_prefix("Patient/") {
@@ -74,6 +113,9 @@ pub(super) async fn take(request: &Request, current: Current, form: &Form) -> Re
         return Err(OAuthError::invalid_request("this sign-in is over: go back to the app and begin again"));
     }
     let row = grant_row(request, &current, &granted).await?;
+    if let Some(answer) = to_remember {
+        remembered::keep(request, (user.id, &row.client), &answer).await?;
+    }
     request.app.store.keep_grant(request.tenant, &row).await?;
     let code = random::token_urlsafe(32);
     let hash = token_hash::hash(code.expose_secret());

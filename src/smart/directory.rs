@@ -26,13 +26,19 @@ pub(super) async fn patients(
     current: &mut Current,
     form: page::Form,
 ) -> Result<Reply, OAuthError> {
-    let own = current.user()?.fhir_user.as_deref().and_then(|it| it.strip_prefix("Patient/"));
-    if let Some(own) = own.map(str::to_owned) {
-        current.flow.patient = Some(own);
-        current.keep(request).await?;
+    if choose_own(request, current).await? {
         return Box::pin(flow::present(request, current, None)).await;
     }
     Ok(Reply::page(Page::PatientPicker { form, found: None }).with(&current.browser))
+}
+
+/// A user who is a patient is their own choice: whether this one is.
+pub(super) async fn choose_own(request: &Request, current: &mut Current) -> Result<bool, OAuthError> {
+    let own = current.user()?.fhir_user.as_deref().and_then(|it| it.strip_prefix("Patient/"));
+    let Some(own) = own.map(str::to_owned) else { return Ok(false) };
+    current.flow.patient = Some(own);
+    current.keep(request).await?;
+    Ok(true)
 }
 
 /// Takes a patient, or looks for some.

@@ -89,7 +89,7 @@ pub fn openid_configuration(app: &App) -> Value {
                 "claims_supported",
                 json!(["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "amr", "acr", "fhirUser"]),
             ),
-            ("prompt_values_supported", json!(["login", "consent"])),
+            ("prompt_values_supported", json!(["none", "login", "consent"])),
             ("request_parameter_supported", json!(false)),
             ("request_uri_parameter_supported", json!(false)),
         ] {

@@ -50,6 +50,12 @@ pub(super) struct Flow {
     pub(super) launch: Option<Launch>,
     /// The user must have signed in after that.
     pub(super) signed_in_after: i64,
+    /// The user wants to be asked, or the app that they are.
+    #[serde(default)]
+    pub(super) must_ask: bool,
+    /// No page may be shown.
+    #[serde(default)]
+    pub(super) is_silent: bool,
     /// The hash of the browser's cookie.
     pub(super) browser: Option<String>,
     /// The patient that was picked, or is the user.
@@ -136,6 +142,23 @@ pub(super) fn address(request: &Request, name: &SecretString) -> String {
 /// There is no such flow, or it is another browser's.
 pub async fn show(request: &Request, form: &Form, cookie: Option<&str>) -> Result<Reply, OAuthError> {
     let mut current = open(request, form, cookie).await?;
+    if current.step() == Step::Patient {
+        directory::choose_own(request, &mut current).await?;
+    }
+    if current.step() == Step::Consent
+        && let Some(granted) = consent::remembered(request, &current).await?
+    {
+        return consent::allow(request, current, granted, None).await;
+    }
+    if current.flow.is_silent {
+        // OpenID Connect Core 3.1.2.6
+        let code = match current.step() {
+            Step::SignIn | Step::SecondFactor | Step::Enrolment => "login_required",
+            Step::Consent => "consent_required",
+            Step::Patient | Step::Encounter | Step::Done => "interaction_required",
+        };
+        return refuse(request, &current, OAuthError::new(code, "the user must be asked")).await;
+    }
     present(request, &mut current, None).await
 }
 

@@ -42,7 +42,13 @@ pub async fn change(request: &Request, form: &Form, cookie: Option<&str>) -> Res
     {
         revoke::revoke(request, &Grants::Family(id)).await?;
         let who = Who { user: &account.id.to_string(), client: &row.client };
+        request.app.store.forget_consent(request.tenant, account.id, &row.client).await?;
         record::success(request, who, Kind::TokenRevoked, "asked by the user").await?;
+    }
+    if let Some(client) = form.one("forget")? {
+        request.app.store.forget_consent(request.tenant, account.id, client).await?;
+        let who = Who { user: &account.id.to_string(), client };
+        record::success(request, who, Kind::Consent, "forgotten by the user").await?;
     }
     list(request, &browser, &account).await
 }
@@ -66,6 +72,16 @@ async fn list(request: &Request, browser: &Browser, account: &Account) -> Result
         let detail = format!("Since {}: {}.", day(row.created), scopes.join("; "));
         grants.push(Choice { value: row.id.to_string(), label, detail });
     }
+    let mut remembered = Vec::new();
+    for row in request.app.store.consents_of(request.tenant, account.id).await? {
+        let client = client::find(request, &row.client).await?;
+        let label = client.map_or_else(|| row.client.clone(), |it| it.name().to_owned());
+        remembered.push(Choice {
+            value: row.client,
+            label,
+            detail: format!("Since {}, for ninety days.", day(row.created)),
+        });
+    }
     let form = page::Form { csrf: browser.csrf(PURPOSE), ..page::Form::default() };
-    Ok(Reply::page(Page::Grants { form, grants }).with(browser))
+    Ok(Reply::page(Page::Grants { form, grants, remembered }).with(browser))
 }

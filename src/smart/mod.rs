@@ -9,8 +9,7 @@
 //! leaves. Nothing here knows HTTP: functions take parsed forms and give values, an [`error::OAuthError`], or
 //! a [`page::Reply`].
 //!
-//! Left out on purpose: the implicit and password grants, request objects, PKCE other than S256, and consent
-//! that is remembered.
+//! Left out on purpose: the implicit and password grants, request objects, and PKCE other than S256.
 
 pub mod discovery;
 
@@ -24,6 +23,7 @@ mod directory;
 mod granting;
 mod login;
 mod passkey;
+mod remembered;
 
 pub mod factors;
 pub mod launch;

@@ -72,6 +72,8 @@ pub enum Page {
         patient: Option<String>,
         /// What is asked for.
         scopes: Vec<ScopeChoice>,
+        /// Whether the answer may be remembered.
+        may_remember: bool,
     },
     /// The apps that a user has let in.
     Grants {
@@ -79,6 +81,8 @@ pub enum Page {
         form: Form,
         /// The apps.
         grants: Vec<Choice>,
+        /// Those whose question is answered as it was before.
+        remembered: Vec<Choice>,
     },
     /// How a user signs in.
     Factors {

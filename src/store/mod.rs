@@ -25,6 +25,7 @@ pub mod audit_forward;
 pub mod audit_log;
 pub mod clients;
 pub mod concepts;
+pub mod consents;
 pub mod connection;
 mod entities;
 pub mod error;

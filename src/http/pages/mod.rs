@@ -74,10 +74,12 @@ pub(super) fn html(page: &Page) -> String {
         Page::EncounterPicker { form, found } => {
             ("Choose a visit".to_owned(), forms::encounters(form, found))
         }
-        Page::Consent { form, patient, scopes } => {
-            (format!("Let {} in?", form.client), consent(form, patient.as_deref(), scopes))
+        Page::Consent { form, patient, scopes, may_remember } => {
+            (format!("Let {} in?", form.client), consent(form, patient.as_deref(), scopes, *may_remember))
         }
-        Page::Grants { form, grants: found } => ("Your apps".to_owned(), grants(form, found)),
+        Page::Grants { form, grants: found, remembered } => {
+            ("Your apps".to_owned(), grants(form, found, remembered))
+        }
         Page::Factors { form, user, passkeys, codes_left } => {
             ("How you sign in".to_owned(), forms::factors(form, user, passkeys, *codes_left))
         }
@@ -97,7 +99,7 @@ pub(super) fn html(page: &Page) -> String {
     Frame { title: &title, body: &body, has_script: has_script(page) }.render().unwrap_or_default()
 }
 
-fn consent(form: &Form, patient: Option<&str>, scopes: &[ScopeChoice]) -> String {
+fn consent(form: &Form, patient: Option<&str>, scopes: &[ScopeChoice], may_remember: bool) -> String {
     let mut body = String::new();
     if let Some(patient) = patient {
         body.push_str(&format!("<p>For the record of <strong>{}</strong>.</p>", escape(patient)));
@@ -120,6 +122,12 @@ fn consent(form: &Form, patient: Option<&str>, scopes: &[ScopeChoice]) -> String
         body.push_str("</li>");
     }
     body.push_str("</ul></fieldset>");
+    if may_remember {
+        body.push_str(
+            "<p class=\"tick\"><input type=\"checkbox\" name=\"remember\" id=\"remember\" value=\"yes\">\
+             <label for=\"remember\">Answer the same for ninety days, without asking me</label></p>",
+        );
+    }
     body.push_str(
         "<div class=\"buttons\"><button name=\"decision\" value=\"allow\">Allow</button>\
          <button class=\"quiet\" name=\"decision\" value=\"deny\">Deny</button></div></form>",
@@ -140,24 +148,38 @@ fn tick(choice: &ScopeChoice) -> String {
     )
 }
 
-fn grants(form: &Form, grants: &[Choice]) -> String {
-    if grants.is_empty() {
-        return format!("<p>You have let no app in.</p>{FACTORS_LINK}");
+fn grants(form: &Form, grants: &[Choice], remembered: &[Choice]) -> String {
+    let mut body = if grants.is_empty() {
+        "<p>You have let no app in.</p>".to_owned()
+    } else {
+        "<p>These apps may act for you. Take back what you do not want any more.</p>".to_owned()
+    };
+    body.push_str(&with_buttons(form, grants, ("grant", "Take back")));
+    if !remembered.is_empty() {
+        body.push_str("<h2>Answered without asking</h2><p>These apps come in again as you let them in before.</p>");
+        body.push_str(&with_buttons(form, remembered, ("forget", "Ask me again")));
     }
-    let mut body = "<p>These apps may act for you. Take back what you do not want any more.</p>".to_owned();
-    body.push_str(&forms::open("manage", form, ""));
+    body.push_str(FACTORS_LINK);
+    body
+}
+
+/// A list of things, each with a button that sends its value.
+fn with_buttons(form: &Form, choices: &[Choice], (field, button): (&str, &str)) -> String {
+    if choices.is_empty() {
+        return String::new();
+    }
+    let mut body = forms::open("manage", form, "");
     body.push_str("<ul class=\"choices\">");
-    for grant in grants {
+    for choice in choices {
         body.push_str(&format!(
-            "<li><div><strong>{}</strong><br><span class=\"faint\">{}</span></div>\
-             <button class=\"quiet\" name=\"grant\" value=\"{}\">Take back</button></li>",
-            escape(&grant.label),
-            escape(&grant.detail),
-            escape(&grant.value),
+            "<li><div><strong>{label}</strong><br><span class=\"faint\">{}</span></div>\
+             <button class=\"quiet\" name=\"{field}\" value=\"{}\" aria-label=\"{button}: {label}\">{button}</button></li>",
+            escape(&choice.detail),
+            escape(&choice.value),
+            label = escape(&choice.label),
         ));
     }
     body.push_str("</ul></form>");
-    body.push_str(FACTORS_LINK);
     body
 }
 
@@ -209,8 +231,13 @@ mod tests {
             Page::RecoveryCodes { form: form.clone(), codes: vec![evil.into()] },
             Page::PatientPicker { form: form.clone(), found: Some(vec![choice()]) },
             Page::EncounterPicker { form: form.clone(), found: vec![choice()] },
-            Page::Consent { form: form.clone(), patient: Some(evil.into()), scopes: vec![scope] },
-            Page::Grants { form: form.clone(), grants: vec![choice()] },
+            Page::Consent {
+                form: form.clone(),
+                patient: Some(evil.into()),
+                scopes: vec![scope],
+                may_remember: true,
+            },
+            Page::Grants { form: form.clone(), grants: vec![choice()], remembered: vec![choice()] },
             Page::Factors {
                 form: form.clone(),
                 user: (evil.into(), evil.into()),

@@ -171,5 +171,70 @@ async fn a_second_app_asks_without_a_second_sign_in() {
     browser.ask(&[("max_age", "10")]).await;
     browser.shows("name=\"password\"");
     browser.ask(&[("prompt", "none")]).await;
-    assert_eq!(browser.sent()["error"], "interaction_required");
+    assert_eq!(browser.sent()["error"], "consent_required");
+    browser.ask(&[("prompt", "none login")]).await;
+    assert_eq!(browser.sent()["error"], "invalid_request");
+    let mut stranger = Browser::open(&server, &[("prompt", "none")]).await;
+    assert_eq!(stranger.sent()["error"], "login_required");
+    stranger.ask(&[]).await;
+    stranger.sign_in("ada").await;
+    stranger.ask(&[("prompt", "none")]).await;
+    assert_eq!(stranger.sent()["error"], "interaction_required", "a patient must be chosen");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remembered_answer_is_given_again_to_the_same_question_alone() {
+    let server = start().await;
+    let web = ("client_id", "web");
+    let scope = "openid launch/patient patient/Patient.rs patient/Observation.rs";
+    let mut browser = Browser::open(&server, &[web, ("scope", scope)]).await;
+    browser.sign_in("pat").await;
+    browser.shows("name=\"remember\"");
+    browser
+        .submit(&[
+            ("decision", "allow"),
+            ("remember", "yes"),
+            ("scope", "launch/patient"),
+            ("scope", "patient/Patient.rs"),
+        ])
+        .await;
+    browser.code();
+    // The same, in another order: no page, and what was not granted then is not granted now.
+    let same = "patient/Observation.rs openid patient/Patient.rs launch/patient";
+    for more in [("prompt", ""), ("prompt", "none")] {
+        browser.ask(&[web, ("scope", same), more]).await;
+        let code = browser.code();
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code.as_str()),
+            ("redirect_uri", super::REDIRECT),
+            ("code_verifier", super::VERIFIER),
+            ("client_id", "web"),
+            ("client_secret", super::SECRET),
+        ];
+        let tokens = super::token_request(&server, &form).await.assert_status(200).json();
+        assert_eq!(tokens["scope"], "launch/patient patient/Patient.rs");
+    }
+    // Anything else is asked: more, less, by wish, and for an app that cannot prove who it is.
+    for changes in [
+        vec![web, ("scope", "openid launch/patient patient/*.rs")],
+        vec![web, ("scope", "launch/patient patient/Patient.rs")],
+        vec![web, ("scope", scope), ("prompt", "consent")],
+        vec![("client_id", "app"), ("scope", scope)],
+    ] {
+        browser.ask(&changes).await;
+        browser.shows("Let Growth Chart in?");
+    }
+    assert!(!browser.page.text().contains("name=\"remember\""), "a public app is never remembered here");
+    // Another user of the same browser is asked, and the first one may take it back.
+    let mut other = Browser::open(&server, &[web, ("scope", scope)]).await;
+    other.sign_in("ada").await;
+    other.shows("Choose a patient");
+    browser.get("/auth/manage").await;
+    browser.shows("Answered without asking");
+    let csrf = browser.field("csrf");
+    browser.post("/auth/manage", &[("csrf", &csrf), ("forget", "web")]).await;
+    assert!(!browser.page.text().contains("Answered without asking"));
+    browser.ask(&[web, ("scope", scope)]).await;
+    browser.shows("Let Growth Chart in?");
 }
