@@ -82,6 +82,8 @@ pub static ENDPOINTS: &[Endpoint] = &[
     public("POST", "/auth/logout", |call| Box::pin(smart::logout_by_post(call))),
     public("GET", "/auth/manage", |call| Box::pin(smart::manage(call))),
     public("POST", "/auth/manage", |call| Box::pin(smart::manage_by_post(call))),
+    public("GET", "/auth/federate", |call| Box::pin(smart::federate(call))),
+    public("GET", "/auth/federation", |call| Box::pin(smart::federation(call))),
     public("GET", "/auth/factors", |call| Box::pin(smart::factors(call))),
     public("POST", "/auth/factors", |call| Box::pin(smart::factors_by_post(call))),
     public("GET", "/auth/brands", |call| Box::pin(smart::brands(call))),

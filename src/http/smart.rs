@@ -15,7 +15,7 @@ use crate::smart::error::OAuthError;
 use crate::smart::page::{Body, Cookie, Page, Reply};
 use crate::smart::request::{Form, Request};
 use crate::smart::{
-    authorize, client, discovery, factors, flow, introspect, launch, logout, manage, register, revoke, token,
+    authorize, client, discovery, factors, federation, flow, introspect, launch, logout, manage, register, revoke, token,
     user_info,
 };
 use actix_web::HttpResponse;
@@ -122,6 +122,24 @@ pub(super) async fn manage_by_post(mut call: Call) -> Answer {
     let form = body_form(&mut call).await;
     browse(call, form, |request, form, cookie| async move {
         manage::change(&request, &form, cookie.as_deref()).await
+    })
+    .await
+}
+
+/// `GET /auth/federate`
+pub(super) async fn federate(call: Call) -> Answer {
+    let form = query_form(&call);
+    browse(call, form, |request, form, cookie| async move {
+        federation::begin(&request, &form, cookie.as_deref()).await
+    })
+    .await
+}
+
+/// `GET /auth/federation`
+pub(super) async fn federation(call: Call) -> Answer {
+    let form = query_form(&call);
+    browse(call, form, |request, form, cookie| async move {
+        federation::finish(&request, &form, cookie.as_deref()).await
     })
     .await
 }

@@ -129,7 +129,7 @@ impl Registration {
 }
 
 /// HTTPS, HTTP to this machine, or an app's own scheme; no fragment.
-fn is_good_uri(text: &str) -> bool {
+pub(super) fn is_good_uri(text: &str) -> bool {
     let Ok(url) = url::Url::parse(text) else { return false };
     let is_loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     let is_safe = match url.scheme() {

@@ -7,6 +7,7 @@ use crate::audit::event::Kind;
 use crate::crypto::totp;
 use crate::smart::error::OAuthError;
 use crate::smart::page::{self, Choice, Page, Reply};
+use crate::smart::identity_provider;
 use crate::smart::passkey::{self, Deed};
 use crate::smart::record::{self, Who};
 use crate::smart::request::{Form, Request};
@@ -45,7 +46,13 @@ pub async fn change(request: &Request, form: &Form, cookie: Option<&str>) -> Res
         let complaint = passkey::add(request, &mut account, (answer, name)).await?.err();
         return list(request, &browser, &account, complaint).await;
     }
-    if let Some(id) = form.one("remove")? {
+    if let Some(provider) = form.one("unlink")? {
+        if request.app.store.unlink_identity(request.tenant, account.id, provider).await? {
+            let user = account.id.to_string();
+            let who = Who { user: &user, ..Who::default() };
+            record::success(request, who, Kind::UserChanged, "unlinked from a provider").await?;
+        }
+    } else if let Some(id) = form.one("remove")? {
         passkey::remove(request, &mut account, id).await?;
     } else if form.one("recovery")?.is_some() {
         return renew_codes(request, &browser, account).await;
@@ -101,8 +108,15 @@ async fn list(
         question: passkey::ask(request, account, Deed::Add).await?,
         ..page::Form::default()
     };
+    let mut linked = Vec::new();
+    for (id, created) in request.app.store.identities_of(request.tenant, account.id).await? {
+        let provider = identity_provider::find(request, &id).await?;
+        let label = provider.map_or_else(|| id.clone(), |it| it.registration.name);
+        linked.push(Choice { value: id, label, detail: format!("linked on {}", day(created)) });
+    }
     let page = Page::Factors {
         form,
+        linked,
         user: (account.id.to_string(), account.private.username.clone()),
         passkeys: passkeys.collect(),
         codes_left: account.private.recovery.len(),

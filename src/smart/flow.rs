@@ -16,7 +16,9 @@ use crate::smart::directory;
 use crate::smart::error::OAuthError;
 use crate::smart::launch::Launch;
 use crate::smart::login::{self, Attempt};
-use crate::smart::page::{self, Page, Reply};
+use crate::smart::federation::{self, Unlinked};
+use crate::smart::identity_provider;
+use crate::smart::page::{self, Choice, Page, Reply};
 use crate::smart::passkey::{self, Deed};
 use crate::smart::record::{self, Who};
 use crate::smart::request::{Form, Request};
@@ -62,6 +64,9 @@ pub(super) struct Flow {
     pub(super) patient: Option<String>,
     /// The encounter that was picked: empty for none.
     pub(super) encounter: Option<String>,
+    /// Somebody came from a provider of identities, whose account is not known yet.
+    #[serde(default)]
+    pub(super) unlinked: Option<Unlinked>,
     /// The secret of an authenticator app that is being enrolled.
     pub(super) enrolling: Option<String>,
 }
@@ -187,7 +192,12 @@ pub async fn go_on(request: &Request, form: &Form, cookie: Option<&str>) -> Resu
     }
 }
 
-async fn open(request: &Request, form: &Form, cookie: Option<&str>) -> Result<Current, OAuthError> {
+/// The flow that a form names, with the browser that it is of.
+pub(super) async fn open(
+    request: &Request,
+    form: &Form,
+    cookie: Option<&str>,
+) -> Result<Current, OAuthError> {
     let over = || OAuthError::invalid_request("this sign-in is over: go back to the app and begin again");
     let name = form.one("flow")?.ok_or_else(over)?.to_owned();
     let hash = token_hash::hash(&name);
@@ -286,6 +296,7 @@ impl Current {
             complaint,
             onward: onward(&self.flow.redirect_uri),
             question: None,
+            providers: Vec::new(),
             retry_after_seconds: None,
         }
     }
@@ -314,7 +325,14 @@ pub(super) async fn present(
     };
     let form = current.form(&client, complaint);
     let page = match current.step() {
-        Step::SignIn => Page::SignIn(form),
+        Step::SignIn => {
+            let providers = identity_provider::all(request).await?.into_iter().map(|it| Choice {
+                value: it.id,
+                label: it.registration.name,
+                detail: String::new(),
+            });
+            Page::SignIn(page::Form { providers: providers.collect(), ..form })
+        }
         Step::SecondFactor => {
             let question = match &current.account {
                 Some(account) => passkey::ask(request, account, Deed::SignIn).await?,
@@ -399,6 +417,7 @@ async fn take_second_factor(
         Attempt::Right(account) => {
             current.account = Some(account);
             current.browser = current.browser.strengthened(request, method).await?;
+            federation::link(request, &mut current).await?;
             rebind(request, current).await
         }
         Attempt::Wrong(complaint) => present(request, &mut current, Some(complaint.to_owned())).await,
@@ -416,6 +435,7 @@ async fn take_enrolment(request: &Request, mut current: Current, form: &Form) ->
         Attempt::Right(codes) => {
             current.flow.enrolling = None;
             current.browser = current.browser.strengthened(request, "otp").await?;
+            federation::link(request, &mut current).await?;
             current.flow.browser = Some(current.browser_name());
             current.keep(request).await?;
             let page = Page::RecoveryCodes { form: current.form("", None), codes };
@@ -427,7 +447,7 @@ async fn take_enrolment(request: &Request, mut current: Current, form: &Form) ->
 }
 
 /// The flow goes on under the browser's new cookie.
-async fn rebind(request: &Request, mut current: Current) -> Result<Reply, OAuthError> {
+pub(super) async fn rebind(request: &Request, mut current: Current) -> Result<Reply, OAuthError> {
     current.flow.browser = Some(current.browser_name());
     current.keep(request).await?;
     Ok(Reply::redirect(format!("{}?flow={}", request.endpoint("flow"), current.name)).with(&current.browser))

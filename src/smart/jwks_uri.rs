@@ -46,7 +46,8 @@ async fn fetch(request: &Request, uri: &str) -> KeySet {
     keys
 }
 
-async fn get(uri: &str) -> Result<String, String> {
+/// What is at an address: at most 64 KiB.
+pub(super) async fn get(uri: &str) -> Result<String, String> {
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(PATIENCE)

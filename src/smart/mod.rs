@@ -23,6 +23,8 @@ mod directory;
 mod granting;
 mod login;
 mod passkey;
+pub mod federation;
+pub mod identity_provider;
 mod remembered;
 
 pub mod factors;

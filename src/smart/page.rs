@@ -92,6 +92,8 @@ pub enum Page {
         user: (String, String),
         /// The passkeys.
         passkeys: Vec<Choice>,
+        /// The providers of identities that the account is linked to.
+        linked: Vec<Choice>,
         /// How many recovery codes have not been used.
         codes_left: usize,
     },
@@ -133,6 +135,8 @@ pub struct Form {
     pub complaint: Option<String>,
     /// Where the browser goes in the end, as CSP writes it: an origin, or a scheme.
     pub onward: String,
+    /// The providers that users may come from, where somebody signs in.
+    pub providers: Vec<Choice>,
     /// What an authenticator may sign.
     pub question: Option<Question>,
     /// Whether that was for the limit of tries: the seconds to wait.
@@ -151,6 +155,7 @@ pub struct Question {
 }
 
 /// Something to choose.
+#[derive(Clone)]
 pub struct Choice {
     /// What is sent.
     pub value: String,

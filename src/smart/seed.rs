@@ -8,6 +8,15 @@
 //! fhir_user = "Practitioner/ada"
 //! role = "provider"
 //! name = "Ada Example"
+//! identities = { hospital = "a-7f3c" }                 # her name at an identity provider: its `sub`
+//!
+//! [[identity_providers]]
+//! id = "hospital"                                      # comes back to /auth/federation
+//! name = "Example Hospital"
+//! issuer = "https://login.hospital.example"
+//! client_id = "vesta"
+//! client_secret = "what the hospital gave"
+//! trusts_second_factor = false                         # true: `mfa` in its `amr` is our second factor
 //!
 //! [[clients]]
 //! id = "growth-chart"
@@ -40,16 +49,19 @@ use crate::fhir::id::ResourceId;
 use crate::smart::accounts::{self, User};
 use crate::smart::client::{self, Registration};
 use crate::smart::error::OAuthError;
+use crate::smart::federation;
 use crate::smart::launch::{self, Launch};
 use crate::smart::request::Request;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 /// What a file says.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct Seed {
+    identity_providers: Vec<Table>,
     users: Vec<SeedUser>,
     clients: Vec<Table>,
     launches: Vec<SeedLaunch>,
@@ -60,6 +72,8 @@ pub struct Seed {
 #[serde(deny_unknown_fields)]
 struct SeedTenant {
     slug: String,
+    #[serde(default)]
+    identity_providers: Vec<Table>,
     #[serde(default)]
     users: Vec<SeedUser>,
     #[serde(default)]
@@ -77,6 +91,8 @@ struct SeedUser {
     fhir_user: Option<String>,
     role: Option<String>,
     name: Option<String>,
+    #[serde(default)]
+    identities: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -138,8 +154,8 @@ impl Seed {
     pub fn take_tenants(&mut self) -> Vec<(String, Seed)> {
         let tenants = std::mem::take(&mut self.tenants).into_iter();
         let of = |it: SeedTenant| {
-            let SeedTenant { slug, users, clients, launches } = it;
-            (slug, Seed { users, clients, launches, tenants: Vec::new() })
+            let SeedTenant { slug, identity_providers, users, clients, launches } = it;
+            (slug, Seed { identity_providers, users, clients, launches, tenants: Vec::new() })
         };
         tenants.map(of).collect()
     }
@@ -151,7 +167,11 @@ impl Seed {
 /// The first thing that cannot be put; what stands before it is.
 pub async fn plant(request: &Request, seed: Seed) -> Result<Planted, OAuthError> {
     let mut planted = Planted::default();
+    for table in seed.identity_providers {
+        put_provider(request, table).await?;
+    }
     for user in seed.users {
+        let identities = user.identities;
         let user = User {
             username: user.username,
             password: user.password.map(SecretString::from),
@@ -160,7 +180,10 @@ pub async fn plant(request: &Request, seed: Seed) -> Result<Planted, OAuthError>
             name: user.name,
             role: user.role,
         };
-        accounts::put_user(request, &user).await?;
+        let id = accounts::put_user(request, &user).await?;
+        for (provider, subject) in &identities {
+            federation::put_identity(request, id, (provider, subject)).await?;
+        }
         planted.users += 1;
     }
     for table in seed.clients {
@@ -171,6 +194,16 @@ pub async fn plant(request: &Request, seed: Seed) -> Result<Planted, OAuthError>
         planted.launches.push(begin(request, it).await?);
     }
     Ok(planted)
+}
+
+async fn put_provider(request: &Request, mut table: Table) -> Result<(), OAuthError> {
+    let Some(Value::String(id)) = table.remove("id") else {
+        return Err(OAuthError::invalid_request("an identity provider has no id"));
+    };
+    let registration = table.try_into().map_err(|error: toml::de::Error| {
+        OAuthError::invalid_request(format!("identity provider {id}: {}", error.message()))
+    })?;
+    federation::put_provider(request, &id, &registration).await
 }
 
 async fn put_client(request: &Request, mut table: Table) -> Result<(), OAuthError> {

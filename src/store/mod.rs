@@ -26,6 +26,7 @@ pub mod audit_log;
 pub mod clients;
 pub mod concepts;
 pub mod consents;
+pub mod identities;
 pub mod connection;
 mod entities;
 pub mod error;

@@ -35,10 +35,24 @@ pub(super) fn sign_in(form: &Form) -> String {
          spellcheck=\"false\" required autofocus>\
          <label for=\"password\">Password</label>\
          <input type=\"password\" id=\"password\" name=\"password\" autocomplete=\"current-password\" required>\
-         <div class=\"buttons\"><button>Sign in</button>{}</div></form>",
+         <div class=\"buttons\"><button>Sign in</button>{}</div></form>{}",
         open("flow", form, "sign-in"),
         cancel(),
+        providers(form),
     )
+}
+
+/// Links, not buttons: browsers hold the redirections of a form to our own policy.
+fn providers(form: &Form) -> String {
+    let link = |it: &Choice| {
+        let flow = escape(&form.flow);
+        let (provider, name) = (escape(&it.value), escape(&it.label));
+        format!(
+            "<a class=\"button\" href=\"/auth/federate?flow={flow}&amp;provider={provider}\">Sign in with {name}</a>"
+        )
+    };
+    let links: String = form.providers.iter().map(link).collect();
+    if links.is_empty() { links } else { format!("<div class=\"buttons others\">{links}</div>") }
 }
 
 pub(super) fn second_factor(form: &Form) -> String {
@@ -70,11 +84,28 @@ fn passkey(form: &Form, action: &str, step: &str, more: &str, button: &str) -> S
     )
 }
 
+/// A list of things, each with a button that takes it away.
+fn removable(form: &Form, choices: &[Choice], (field, button): (&str, &str)) -> String {
+    let mut html = open("factors", form, "");
+    html.push_str("<ul class=\"choices\">");
+    for it in choices {
+        html.push_str(&format!(
+            "<li><div><strong>{name}</strong><br><span class=\"faint\">{}</span></div>\
+             <button class=\"quiet\" name=\"{field}\" value=\"{}\" aria-label=\"{button} {name}\">{button}</button></li>",
+            escape(&it.detail),
+            escape(&it.value),
+            name = escape(&it.label),
+        ));
+    }
+    html.push_str("</ul></form>");
+    html
+}
+
 /// The passkeys and recovery codes of a user.
 pub(super) fn factors(
     form: &Form,
     (id, username): &(String, String),
-    passkeys: &[Choice],
+    (passkeys, linked): (&[Choice], &[Choice]),
     codes_left: usize,
 ) -> String {
     let mut html = String::new();
@@ -88,18 +119,7 @@ pub(super) fn factors(
             "<p>You have none. A passkey is a fingerprint, a face or a key in place of the code.</p>",
         );
     } else {
-        html.push_str(&open("factors", &plain, ""));
-        html.push_str("<ul class=\"choices\">");
-        for it in passkeys {
-            html.push_str(&format!(
-                "<li><div><strong>{name}</strong><br><span class=\"faint\">{}</span></div>\
-                 <button class=\"quiet\" name=\"remove\" value=\"{}\" aria-label=\"Remove {name}\">Remove</button></li>",
-                escape(&it.detail),
-                escape(&it.value),
-                name = escape(&it.label),
-            ));
-        }
-        html.push_str("</ul></form>");
+        html.push_str(&removable(&plain, passkeys, ("remove", "Remove")));
     }
     let data = format!(" data-user=\"{}\" data-username=\"{}\" ", escape(id), escape(username));
     let name = "<label for=\"name\">Name of a new passkey</label>\
@@ -107,6 +127,10 @@ pub(super) fn factors(
     let add = passkey(&plain, "factors", "", name, "Add a passkey");
     html.push_str(&add.replacen("<form hidden ", &format!("<form hidden{data}"), 1));
     html.push_str("<noscript><p class=\"faint\">To add one, allow scripts for this page.</p></noscript>");
+    if !linked.is_empty() {
+        html.push_str("<h2>Other sign-ins</h2>");
+        html.push_str(&removable(&plain, linked, ("unlink", "Unlink")));
+    }
     html.push_str(&format!(
         "<h2>Recovery codes</h2><p>{codes_left} have not been used. New ones take the place of all others.</p>{}\
          <div class=\"buttons\"><button class=\"quiet\" name=\"recovery\" value=\"new\">New recovery codes</button></div>\

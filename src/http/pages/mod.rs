@@ -80,8 +80,8 @@ pub(super) fn html(page: &Page) -> String {
         Page::Grants { form, grants: found, remembered } => {
             ("Your apps".to_owned(), grants(form, found, remembered))
         }
-        Page::Factors { form, user, passkeys, codes_left } => {
-            ("How you sign in".to_owned(), forms::factors(form, user, passkeys, *codes_left))
+        Page::Factors { form, user, passkeys, linked, codes_left } => {
+            ("How you sign in".to_owned(), forms::factors(form, user, (passkeys, linked), *codes_left))
         }
         Page::LogOut { form, hidden } => ("Log out?".to_owned(), log_out(form, hidden)),
         Page::Notice { title, text } => ((*title).to_owned(), format!("<p>{}</p>", escape(text))),
@@ -216,6 +216,7 @@ mod tests {
             client: evil.into(),
             complaint: Some(evil.into()),
             onward: String::new(),
+            providers: vec![choice()],
             question: Some(Question {
                 challenge: evil.into(),
                 party: evil.into(),
@@ -242,6 +243,7 @@ mod tests {
                 form: form.clone(),
                 user: (evil.into(), evil.into()),
                 passkeys: vec![choice()],
+                linked: vec![choice()],
                 codes_left: 3,
             },
             Page::LogOut { form, hidden: vec![("state", evil.into())] },

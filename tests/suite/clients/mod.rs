@@ -55,6 +55,15 @@ async fn passkeys_in_a_browser() {
     World::begin(|_| {}).await.node("passkey.mjs").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_of_identities_upstream() {
+    let mut world = World::begin(|_| {}).await;
+    let issuer = free_origin();
+    plant(&world.server, &providers(&issuer)).await;
+    world.setup["provider"] = issuer.into();
+    world.node("federation.mjs").await;
+}
+
 /// A server with users, clients and a record, and what a program needs to know of it.
 pub struct World {
     pub server: TestServer,
@@ -66,9 +75,7 @@ impl World {
     /// password; the apps `app`, `web`, `signed` and `ehr`, at a port of the program's own.
     pub async fn begin(change: impl FnOnce(&mut Config)) -> World {
         let server = TestServer::start_with_tls_and(change).await;
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let origin = format!("http://localhost:{}", listener.local_addr().unwrap().port());
-        drop(listener);
+        let origin = free_origin();
         let totp = TotpSecret::random().expose().to_owned();
         let key = TokenKey::new_p384_pem().unwrap();
         let private: Value =
@@ -117,6 +124,29 @@ impl World {
         let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}\n{said}", program.display());
     }
+}
+
+/// An address that a program may listen on.
+fn free_origin() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://localhost:{}", listener.local_addr().unwrap().port())
+}
+
+/// The same provider twice: once as one whose second factor is believed.
+fn providers(issuer: &str) -> String {
+    let mut seed = String::new();
+    for (id, name, trusts) in [("hospital", "Example Hospital", false), ("clinic", "Trusted Clinic", true)] {
+        seed.push_str(&format!(
+            "[[identity_providers]]\nid = \"{id}\"\nname = \"{name}\"\nissuer = \"{issuer}\"\nclient_id = \"vesta\"\n\
+             client_secret = \"{SECRET}\"\ntrusts_second_factor = {trusts}\n"
+        ));
+    }
+    for (user, provider) in [("pat1", "hospital"), ("pat3", "clinic")] {
+        seed.push_str(&format!(
+            "[[users]]\nusername = \"{user}\"\nidentities = {{ {provider} = \"upstream-{user}\" }}\n"
+        ));
+    }
+    seed
 }
 
 /// Where `./install` put a file.
