@@ -15,8 +15,8 @@ use crate::smart::error::OAuthError;
 use crate::smart::page::{Body, Cookie, Page, Reply};
 use crate::smart::request::{Form, Request};
 use crate::smart::{
-    authorize, client, discovery, factors, federation, flow, introspect, launch, logout, manage, register, revoke, token,
-    user_info,
+    authorize, client, discovery, factors, federation, flow, introspect, launch, logout, manage, register,
+    revoke, token, user_info,
 };
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;

@@ -6,8 +6,8 @@
 use crate::audit::event::Kind;
 use crate::crypto::totp;
 use crate::smart::error::OAuthError;
-use crate::smart::page::{self, Choice, Page, Reply};
 use crate::smart::identity_provider;
+use crate::smart::page::{self, Choice, Page, Reply};
 use crate::smart::passkey::{self, Deed};
 use crate::smart::record::{self, Who};
 use crate::smart::request::{Form, Request};

@@ -76,8 +76,7 @@ pub async fn finish(request: &Request, form: &Form, cookie: Option<&str>) -> Res
     let hash = token_hash::hash(form.required("state")?);
     let document = request.app.store.use_ticket(request.tenant, (TicketKind::Federation, &hash)).await?;
     let over = || OAuthError::invalid_request("this sign-in is over: go back to the app and begin again");
-    let away: Away =
-        serde_json::from_str(&document.ok_or_else(over)?).map_err(OAuthError::server_error)?;
+    let away: Away = serde_json::from_str(&document.ok_or_else(over)?).map_err(OAuthError::server_error)?;
     let flow = Form(vec![("flow".to_owned(), away.flow)]);
     let mut current = flow::open(request, &flow, cookie).await?;
     let provider = identity_provider::find(request, &away.provider).await?.ok_or_else(over)?;
@@ -108,8 +107,7 @@ async fn welcome(
     let store = &request.app.store;
     let known = store.account_of_identity(request.tenant, (&provider.id, subject)).await?;
     let Some(id) = known else {
-        current.flow.unlinked =
-            Some(Unlinked { provider: provider.id.clone(), subject: subject.to_owned() });
+        current.flow.unlinked = Some(Unlinked { provider: provider.id.clone(), subject: subject.to_owned() });
         current.keep(request).await?;
         let complaint = format!(
             "{} knows you, and we do not yet: sign in here once, and the two are linked",
@@ -123,7 +121,8 @@ async fn welcome(
         return flow::present(request, &mut current, Some(complaint)).await;
     };
     let who = id.to_string();
-    record::success(request, Who { user: &who, ..Who::default() }, Kind::Login, "provider of identities").await?;
+    record::success(request, Who { user: &who, ..Who::default() }, Kind::Login, "provider of identities")
+        .await?;
     let has_both = provider.registration.trusts_second_factor
         && claims.get("amr").and_then(Value::as_array).is_some_and(|it| it.iter().any(|it| it == "mfa"));
     let before = current.browser.session.hash.clone();

@@ -223,8 +223,7 @@ impl IdentityProvider {
         let text = jwks_uri::get(&url).await.map_err(UpstreamError::Discovery)?;
         let endpoints: Endpoints =
             serde_json::from_str(&text).map_err(|error| UpstreamError::Discovery(error.to_string()))?;
-        let addresses =
-            [&endpoints.authorization_endpoint, &endpoints.token_endpoint, &endpoints.jwks_uri];
+        let addresses = [&endpoints.authorization_endpoint, &endpoints.token_endpoint, &endpoints.jwks_uri];
         if endpoints.issuer != *issuer || !addresses.into_iter().all(|it| is_good_uri(it)) {
             return Err(UpstreamError::Unsafe);
         }

@@ -20,11 +20,11 @@ pub mod session;
 
 mod consent;
 mod directory;
+pub mod federation;
 mod granting;
+pub mod identity_provider;
 mod login;
 mod passkey;
-pub mod federation;
-pub mod identity_provider;
 mod remembered;
 
 pub mod factors;

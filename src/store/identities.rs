@@ -72,9 +72,8 @@ impl Store {
         (provider, subject): (&str, &str),
     ) -> Result<Option<Uuid>, StoreError> {
         let name = self.private_name(tenant, provider, subject).await?;
-        let sql = Sql::new(
-            "select account from identities where tenant = $1 and provider = $2 and subject = $3",
-        );
+        let sql =
+            Sql::new("select account from identities where tenant = $1 and provider = $2 and subject = $3");
         let sql = sql.with(tenant.0).with(provider).with(name);
         Ok(self.ask::<SqlUuid, Uuid>(tenant, &[], &sql).await?.into_iter().next())
     }

@@ -156,7 +156,9 @@ fn grants(form: &Form, grants: &[Choice], remembered: &[Choice]) -> String {
     };
     body.push_str(&with_buttons(form, grants, ("grant", "Take back")));
     if !remembered.is_empty() {
-        body.push_str("<h2>Answered without asking</h2><p>These apps come in again as you let them in before.</p>");
+        body.push_str(
+            "<h2>Answered without asking</h2><p>These apps come in again as you let them in before.</p>",
+        );
         body.push_str(&with_buttons(form, remembered, ("forget", "Ask me again")));
     }
     body.push_str(FACTORS_LINK);
