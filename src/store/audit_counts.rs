@@ -123,9 +123,11 @@ impl Store {
     ) -> Result<Vec<AgentCount>, StoreError> {
         let sql = Sql::new(format!(
             "with period as (select agent, outcome, patients from audit_events \
-             where tenant = $1 and recorded >= $2 and recorded < $3) \
-             select agent, {COUNTS}, (select count(distinct p) from period as own, unnest(own.patients) as p \
-             where own.agent = period.agent and own.outcome = 0) from period group by agent order by 2 desc, 1"
+             where tenant = $1 and recorded >= $2 and recorded < $3), \
+             counts as (select agent, {COUNTS} from period group by agent), \
+             touched as (select agent, count(distinct p) as patients from period, unnest(patients) as p \
+             where outcome = 0 group by agent) \
+             select counts.*, touched.patients from counts left join touched using (agent) order by 2 desc, 1"
         ));
         type Row = (String, i64, i64, i64, Option<i64>);
         let sql = sql.with(tenant.0).with(from).with(to);
