@@ -474,7 +474,12 @@ fn control_parameters_shape_the_answer() {
     assert!(!format!("{:?}", query.filter).contains("Type("));
     let query = planned(&["Condition", "Observation"], "patient=1");
     let shown = format!("{:?}", query.filter);
-    assert_eq!(shown, r#"Key(Key(subject reference))"#, "both hold their patient under the same name");
+    let both = r#"All([Compartment(ResourceId("1")), Key(Key(subject reference))])"#;
+    assert_eq!(shown, both, "both hold their patient under the same name");
+    let query = planned(&["Observation"], "subject=Group/1");
+    assert_eq!(format!("{:?}", query.filter), "Key(Key(subject reference))", "a group has no compartment");
+    let query = planned(&["Observation"], "based-on=1");
+    assert!(!format!("{:?}", query.filter).contains("Compartment"));
     assert!(plan_for(&["Patient", "Observation"], "birthdate=1974", Handling::Strict).is_err());
 }
 

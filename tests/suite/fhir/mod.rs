@@ -6,6 +6,7 @@ mod conditional;
 mod history;
 mod instance;
 mod operation;
+mod read_back;
 mod search;
 mod terminology;
 mod transaction;

@@ -286,7 +286,12 @@ pub async fn send(request: RequestBuilder) -> Answer {
 
 /// With a resource as its body.
 pub fn fhir(request: RequestBuilder, resource: &Value) -> RequestBuilder {
-    request.header("content-type", "application/fhir+json").body(resource.to_string())
+    fhir_text(request, &resource.to_string())
+}
+
+/// The same, letter by letter.
+pub fn fhir_text(request: RequestBuilder, resource: &str) -> RequestBuilder {
+    request.header("content-type", "application/fhir+json").body(resource.to_owned())
 }
 
 impl Answer {
