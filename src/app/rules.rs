@@ -221,7 +221,7 @@ impl App {
         let build = build
             .iter()
             .map(|it| (it.resource_type.to_string(), it.code.to_string(), hexadecimal(&it.digest)));
-        let walk = Walk { types, build: build.collect() };
+        let walk = Walk { types, build: build.collect(), since: None };
         let parameters = serde_json::to_vec(&walk).map_err(Outcome::exception)?;
         let due = now.saturating_add(GRACE);
         let job =

@@ -2,7 +2,8 @@
 //!
 //! It walks the rows in the order of their numbers and reports after each page, so whoever takes it up goes on
 //! there; a page that is done twice is no worse. Rows that somebody changes meanwhile are found by what that
-//! write gave them: servers knew of the parameter before the walk began.
+//! write gave them: servers knew of the parameter before the walk began. A request that had begun before and took
+//! its time did not; what was written in these minutes is therefore walked once more, a while later.
 
 use super::Working;
 use crate::app::App;
@@ -13,13 +14,17 @@ use crate::fhir::json::Limits;
 use crate::fhir::outcome::Outcome;
 use crate::fhir::resource::Resource;
 use crate::search::extract;
-use crate::store::jobs::{JobFailure, Lease};
+use crate::store::jobs::{JobFailure, Lease, NewJob};
 use crate::store::packages::BuiltParameter;
-use crate::store::reindex::{Reindexed, Walk, Walked};
+use crate::store::reindex::{KIND, Reindexed, Walk, Walked};
 use std::sync::Arc;
 
 /// How many resources are looked at between two reports.
 const PAGE: u32 = 200;
+/// How long after a walk the second one looks for what slow requests wrote.
+const AFTERWARDS: i64 = 120_000_000;
+/// How long such a request may have been under way when the walk was asked for.
+const SLOWEST: i64 = 600_000_000;
 
 pub(super) fn work(app: Arc<App>, lease: Lease) -> Working {
     Box::pin(run(app, lease))
@@ -34,13 +39,14 @@ async fn run(app: Arc<App>, lease: Lease) -> Result<Vec<u8>, JobFailure> {
     }
     while let Some(of) = walked.types.get(walked.place) {
         if let Some(of) = ResourceType::parse(of) {
-            walk_type(&app, &lease, of, &mut walked).await?;
+            walk_type(&app, &lease, (of, walk.since), &mut walked).await?;
         }
         walked = Walked { place: walked.place + 1, after: 0, until: 0, ..walked };
         lease.report(&json(&walked)).await?;
     }
     if !walk.build.is_empty() {
         say_built(&app, &lease, &walk).await?;
+        walk_afterwards(&app, &lease, &walk).await?;
     }
     Ok(json(&walked))
 }
@@ -54,7 +60,7 @@ async fn types(app: &App, lease: &Lease, walk: &Walk) -> Result<Vec<String>, Job
 async fn walk_type(
     app: &App,
     lease: &Lease,
-    of: ResourceType,
+    (of, since): (ResourceType, Option<i64>),
     walked: &mut Walked,
 ) -> Result<(), JobFailure> {
     if walked.until == 0 {
@@ -62,7 +68,12 @@ async fn walk_type(
     }
     let base = app.fhir_base();
     while walked.after < walked.until {
-        let page = app.store.rows_after(lease.tenant, of, walked.after, PAGE).await?;
+        let page = match since {
+            None => app.store.rows_after(lease.tenant, of, walked.after, PAGE).await?,
+            Some(since) => {
+                app.store.rows_written_since(lease.tenant, of, (walked.after, since), PAGE).await?
+            }
+        };
         let Some(last) = page.last else { return Ok(()) };
         let rules = app.rules(lease.tenant).await.map_err(later)?;
         let mut rows = Vec::with_capacity(page.rows.len());
@@ -103,6 +114,18 @@ async fn say_built(app: &App, lease: &Lease, walk: &Walk) -> Result<(), JobFailu
     row.detail = Some(format!("search parameters built: {}", names.join(" ")));
     app.store.search_parameters_are_built(lease.tenant, &built, row).await?;
     app.rules_changed(lease.tenant);
+    Ok(())
+}
+
+/// Asks for the second walk.
+async fn walk_afterwards(app: &App, lease: &Lease, walk: &Walk) -> Result<(), JobFailure> {
+    let since = Some(lease.job.created.saturating_sub(SLOWEST));
+    let again = Walk { types: walk.types.clone(), build: Vec::new(), since };
+    let parameters = serde_json::to_vec(&again).unwrap_or_default();
+    let due = app.clock.now_microseconds().saturating_add(AFTERWARDS);
+    let lock = format!("after {}", lease.job.id);
+    let job = NewJob { kind: KIND, lock: Some(&lock), parameters: &parameters, due };
+    app.store.enqueue(lease.tenant, job).await?;
     Ok(())
 }
 

@@ -30,6 +30,9 @@ pub struct Walk {
     pub types: Vec<String>,
     /// The search parameters that are built when it is done: type, code and the digest in hexadecimal.
     pub build: Vec<(String, String, String)>,
+    /// Only what was written since then, in microseconds since 1970.
+    #[serde(default)]
+    pub since: Option<i64>,
 }
 
 /// How far it got.
@@ -102,14 +105,33 @@ impl Store {
         after: i64,
         most: u32,
     ) -> Result<RowPage, StoreError> {
+        let sql = Sql::new(format!("{} order by rid limit $3", current_rows(of)));
+        self.row_page(tenant, of, sql.with(tenant.0).with(after).with(i64::from(most))).await
+    }
+
+    /// The same, only of what was written since then, in microseconds since 1970.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn rows_written_since(
+        &self,
+        tenant: TenantId,
+        of: ResourceType,
+        (after, since): (i64, i64),
+        most: u32,
+    ) -> Result<RowPage, StoreError> {
+        let sql = Sql::new(format!(
+            "{} and rid in (select rid from changes where tenant = $1 and type = $4 and at >= $5) \
+             order by rid limit $3",
+            current_rows(of)
+        ));
+        let sql = sql.with(tenant.0).with(after).with(i64::from(most)).with(of.code()).with(since);
+        self.row_page(tenant, of, sql).await
+    }
+
+    async fn row_page(&self, tenant: TenantId, of: ResourceType, sql: Sql) -> Result<RowPage, StoreError> {
         type Types = (BigInt, SqlUuid, Nullable<Text>, Integer, BigInt, SmallInt, Nullable<BigInt>, Binary);
         type Columns = (i64, Uuid, Option<String>, i32, i64, i16, Option<i64>, Vec<u8>);
-        let sql = Sql::new(format!(
-            "select rid, id, id_text, version, updated, deed, patient, body from {} \
-             where tenant = $1 and rid > $2 and deed <> 3 order by rid limit $3",
-            table(of)
-        ));
-        let sql = sql.with(tenant.0).with(after).with(i64::from(most));
         let mut places = HashMap::new();
         let mut sealed = Vec::new();
         let mut last = None;
@@ -165,6 +187,14 @@ impl Store {
         let connection = self.connection_for(tenant, &[of]).await?;
         Ok(sql.rows::<(BigInt,), (i64,)>(&connection).await?.len())
     }
+}
+
+fn current_rows(of: ResourceType) -> String {
+    format!(
+        "select rid, id, id_text, version, updated, deed, patient, body from {} \
+         where tenant = $1 and rid > $2 and deed <> 3",
+        table(of)
+    )
 }
 
 fn replacing(tenant: TenantId, of: ResourceType, rows: &[Reindexed], entries: &[Entries]) -> Sql {

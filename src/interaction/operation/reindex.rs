@@ -64,7 +64,7 @@ async fn one(ctx: &Context, of: ResourceType, id: &ResourceId) -> Result<Vec<Val
 
 async fn begin(ctx: &Context, types: Vec<String>) -> Result<Vec<Value>, Outcome> {
     let lock = format!("types {}", types.join(" "));
-    let walk = Walk { types, build: Vec::new() };
+    let walk = Walk { types, ..Walk::default() };
     let parameters = serde_json::to_vec(&walk).map_err(Outcome::exception)?;
     let job = NewJob { kind: KIND, lock: Some(&lock), parameters: &parameters, due: ctx.deed_time() };
     match ctx.app.store.enqueue(ctx.tenant(), job).await? {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 use vesta::fhir::id::TenantId;
 use vesta::jobs::{self, KINDS};
-use vesta::store::jobs::JobState;
-use vesta::store::reindex::Walked;
+use vesta::store::jobs::{JobState, NewJob};
+use vesta::store::reindex::{KIND, Walk, Walked};
 
 fn parameter(code: &str, kind: &str, expression: &str) -> Value {
     json!({"resourceType": "SearchParameter", "id": code, "url": format!("http://own.example/{code}"), "name": code,
@@ -192,4 +192,22 @@ async fn a_walk_goes_on_where_its_worker_died_while_others_write() {
         let found = system.get(&format!("Patient?gender={gender}&_total=accurate&_count=1")).await;
         assert_eq!(found.assert_status(200).json()["total"], count, "{gender}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_slow_requests_wrote_is_walked_once_more() {
+    let mut server = TestServer::start().await;
+    server.stop_workers();
+    let system = server.system();
+    put(&system, &patient("before", "blue")).await.assert_status(201);
+    let since = Some(server.clock.now_microseconds());
+    put(&system, &patient("after", "blue")).await.assert_status(201);
+    let client = server.database.superuser().await;
+    client.batch_execute("update resource.patient set keys = '{}'").await.unwrap();
+    let walk = Walk { types: vec!["Patient".to_owned()], since, ..Walk::default() };
+    let parameters = serde_json::to_vec(&walk).unwrap();
+    let job = NewJob { kind: KIND, lock: None, parameters: &parameters, due: 0 };
+    server.app.store.enqueue(TenantId::FIRST, job).await.unwrap().unwrap();
+    assert!(jobs::once(&server.app, TenantId::FIRST, KINDS, Duration::from_secs(9)).await.unwrap());
+    assert_eq!(ids(&system.get("Patient?gender=female").await.json()), ["after"]);
 }
