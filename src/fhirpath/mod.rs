@@ -27,7 +27,9 @@ use crate::fhir::types::Types;
 use ast::Ast;
 use evaluate::{Evaluator, Items, Scope};
 pub use parser::ParseError;
+use rust_decimal::Decimal;
 use std::cell::{Cell, RefCell};
+use std::cmp::Ordering;
 use std::sync::Arc;
 use value::Item;
 
@@ -39,6 +41,12 @@ const MOST_STEPS: u32 = 1_000_000;
 pub struct Expression {
     text: Arc<str>,
     ast: Arc<Ast>,
+}
+
+/// Whether one quantity in units of UCUM is certainly less than another; never where they do not measure the same.
+#[must_use]
+pub fn is_less_quantity(one: (Decimal, &str), other: (Decimal, &str)) -> bool {
+    quantity::compare(one, other) == Some(Ordering::Less)
 }
 
 /// What an expression may ask of its surroundings.

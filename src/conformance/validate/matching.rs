@@ -2,7 +2,10 @@
 
 use crate::fhir::date_time::DateTime;
 use crate::fhir::json::{Kind, Node};
+use crate::fhirpath::is_less_quantity;
 use rust_decimal::Decimal;
+
+const UCUM: &str = "http://unitsofmeasure.org";
 
 /// The same value: members in any order, numbers by value.
 pub(super) fn is_equal(value: Node<'_>, fixed: Node<'_>) -> bool {
@@ -45,7 +48,7 @@ fn is_same_leaf(one: Node<'_>, other: Node<'_>) -> bool {
     }
 }
 
-/// Whether a number, a date or a quantity of the same unit is certainly less than another.
+/// Whether a number, a date or a quantity is certainly less than another.
 pub(super) fn is_less(one: Node<'_>, other: Node<'_>) -> bool {
     if let (Some(one), Some(other)) = (number(one), number(other)) {
         return one < other;
@@ -59,7 +62,19 @@ pub(super) fn is_less(one: Node<'_>, other: Node<'_>) -> bool {
     match (one.get("value"), other.get("value")) {
         (Some(value), Some(than)) => {
             let is_same_unit = ["system", "code"].iter().all(|name| one.string(name) == other.string(name));
-            is_same_unit && is_less(value, than)
+            if is_same_unit {
+                return is_less(value, than);
+            }
+            let quantity = |of: Node<'_>, value| {
+                of.get("system").filter(|it| it.is(UCUM))?;
+                Some((number(value)?, of.string("code")?.into_owned()))
+            };
+            match (quantity(one, value), quantity(other, than)) {
+                (Some((one, unit)), Some((other, other_unit))) => {
+                    is_less_quantity((one, &unit), (other, &other_unit))
+                }
+                _ => false,
+            }
         }
         _ => false,
     }

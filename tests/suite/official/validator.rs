@@ -7,6 +7,7 @@ use super::cases;
 use crate::support::data;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use vesta::conformance::archive;
 use vesta::conformance::compile::{self, Source};
 use vesta::conformance::definitions::Definitions;
 use vesta::conformance::validate::{Mode, Options};
@@ -34,10 +35,12 @@ fn the_published_cases_are_judged_alike() {
         let profile =
             case["profile"]["source"].as_str().and_then(|it| std::fs::read_to_string(folder.join(it)).ok());
         source.add(profile.as_deref().unwrap_or_default());
-        let definitions = match source.count() {
-            0 => None,
-            _ => Some(embedded.with_packages(&[compile::package("case", "1", &source, &core)]).unwrap()),
-        };
+        let mut definitions = packages(&folder, case, &embedded);
+        if source.count() > 0 {
+            let base = definitions.as_ref().unwrap_or(&embedded);
+            let facts = compile::package("case", "1", &source, &core);
+            definitions = Some(base.with_packages(&[facts]).unwrap());
+        }
         let definitions = definitions.as_ref().unwrap_or(&embedded);
         let mut judge = |name: String, expected: Option<bool>, profiles: &[&str]| {
             let Some(is_valid) = expected else { return };
@@ -60,6 +63,21 @@ fn the_published_cases_are_judged_alike() {
     }
     assert!(count > 150, "only {count} cases were found");
     cases::check_list(&disagreements, include_str!("../../official/validator_disagreements.txt"), count);
+}
+
+/// The published packages of a case that are at hand, added as `vesta packages add` does it: first what others
+/// build upon.
+fn packages(folder: &Path, case: &Value, embedded: &Definitions) -> Option<Definitions> {
+    let mapped = case["package-map"].as_object().into_iter().flatten().map(|(_, file)| file);
+    let named = mapped.chain(case["packages"].as_array().into_iter().flatten()).filter_map(Value::as_str);
+    let mut definitions = None;
+    for file in named.filter(|it| it.ends_with(".tgz")) {
+        let archive = archive::read(std::fs::File::open(folder.join(file)).unwrap()).unwrap();
+        let base = definitions.as_ref().unwrap_or(embedded);
+        let compiled = compile::guide(&archive.name, &archive.version, &archive.source, base);
+        definitions = Some(base.with_packages(&[compiled.facts]).unwrap());
+    }
+    definitions
 }
 
 fn json(path: &Path) -> Value {

@@ -1,4 +1,5 @@
 use super::{changes, ids, patient, put, strict, until};
+use crate::support::data;
 use crate::support::server::{Caller, TestServer};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -187,4 +188,28 @@ async fn a_guide_that_nobody_has_seen_is_held_to_and_searched_while_servers_run(
     assert!(!is_good && printed.contains("not a gzipped tar archive"), "{printed}");
     other_server.abandon();
     let _ = std::fs::remove_dir_all(folder);
+}
+
+/// MIMIC on FHIR 0.1.2, as it was published: it is not among the guides that come with the program.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_published_guide_is_added_and_its_profiles_are_held_to() {
+    let server = TestServer::start().await;
+    let folder = data::folder("test-suites-dev").join("fhir-test-cases/validator/mimic");
+    let encounter: Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.join("encounter.json")).unwrap()).unwrap();
+    let system = server.system();
+    system.post("Encounter", &encounter).await.assert_status(201);
+    let (is_good, printed) = packages(&server, &["add", folder.join("mimic-0.1.2.tgz").to_str().unwrap()]);
+    assert!(is_good && printed.contains("profiles"), "{printed}");
+    tokio::time::sleep(vesta::app::rules::FRESH).await;
+    let refused = system.post("Encounter", &encounter).await.assert_status(422).json();
+    let mut places: Vec<String> = refused["issue"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["severity"] == "error")
+        .map(|it| it["expression"][0].as_str().unwrap_or_default().to_owned())
+        .collect();
+    places.sort();
+    assert_eq!(places, ["Encounter.class", "Encounter.type[0]"], "{refused}");
 }
