@@ -16,6 +16,7 @@ pub mod fhirpath;
 pub mod http;
 pub mod interaction;
 pub mod jobs;
+pub mod leak_test;
 pub mod load;
 pub mod search;
 pub mod smart;

@@ -14,6 +14,7 @@ mod fhirpath;
 mod key_rotation;
 mod keys;
 mod launch;
+mod leak_test;
 mod load;
 mod migrate;
 mod operator;
@@ -92,6 +93,8 @@ enum Command {
     Client(client::Command),
     /// Opens an app for a user, as an EHR would
     Launch(launch::Arguments),
+    /// Lets everybody who may not know ask a running server by every surface
+    LeakTest(leak_test::Arguments),
     /// Prints an access token for scripts, in dev mode only
     Token(token::Arguments),
     /// Evaluates a FHIRPath expression on a resource
@@ -137,6 +140,7 @@ async fn execute(arguments: Arguments) -> Result<()> {
         Command::Definitions(command) => definitions::run(&command),
         Command::Dictionaries(command) => dictionaries::run(&command),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::LeakTest(arguments) => leak_test::run(arguments).await,
         Command::Load(arguments) => load::run(&config, arguments).await,
         Command::Seed(arguments) => seed::run(&config, &arguments).await,
         Command::Terminology(command) => terminology::run(&config, &command).await,

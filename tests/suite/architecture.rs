@@ -57,6 +57,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("jobs", &["compliance", "fhir", "search", "crypto", "store", "audit", "app", "clock", "interaction"]),
     ("load", &["fhir", "config"]),
+    ("leak_test", &[]),
 ];
 
 /// These may import everything, and nobody imports them.

@@ -21,6 +21,7 @@ mod fhirpath;
 mod http;
 mod jobs;
 mod keys;
+mod leak;
 mod load;
 mod official;
 mod packages;

@@ -147,6 +147,11 @@ impl TestServer {
         self.app.config.public_url()
     }
 
+    /// What speaks to the server, and trusts its certificate.
+    pub fn client(&self) -> reqwest::Client {
+        self.http.clone()
+    }
+
     /// A token with that scope, of a user; with the patient in context, if there is one.
     pub fn token(&self, scope: &str, patient: Option<&str>) -> String {
         let mut claims = self.claims(scope);
