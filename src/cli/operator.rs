@@ -2,11 +2,13 @@
 //! settings name, or that of a dev mode that runs.
 
 use crate::app::App;
+use crate::audit::event::{self, Kind};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::embedded_postgres;
 use crate::smart::error::OAuthError;
 use crate::smart::request::Request;
+use crate::store::audit_log::AuditRow;
 use anyhow::{Result, anyhow, bail};
 use secrecy::SecretString;
 use std::sync::Arc;
@@ -64,4 +66,13 @@ pub(super) fn told(error: OAuthError) -> anyhow::Error {
         Some(cause) => anyhow!("{}: {cause}", error.description),
         None => anyhow!("{}", error.description),
     }
+}
+
+/// A row of the trail for a change of what the server holds to: whoever may run this command is the operator.
+pub(super) fn changed(app: &App, what: &str) -> AuditRow {
+    let now = app.clock.now_microseconds();
+    let kind = Kind::ConfigurationChanged;
+    let mut row = event::row_of("operator", kind, event::Result::Success, "command line", now);
+    row.detail = Some(what.to_owned());
+    row
 }

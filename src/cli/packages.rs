@@ -6,12 +6,10 @@
 use super::operator;
 use crate::app::App;
 use crate::app::rules::Rules;
-use crate::audit::event::{self, Kind};
 use crate::config::Config;
 use crate::conformance::archive::{self, Archive};
 use crate::conformance::compile;
 use crate::conformance::definitions::Definitions;
-use crate::store::audit_log::AuditRow;
 use crate::store::packages::{LONGEST_FACTS, NewPackage};
 use crate::store::reindex::{self, Walked};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
@@ -47,7 +45,7 @@ pub(super) async fn run(config: &Config, command: &Command) -> Result<()> {
         Command::Add { file } => add(&app, file).await,
         Command::List => list(&app).await,
         Command::Remove { name, version } => {
-            let row = audit(&app, &format!("package {name} {version} removed"));
+            let row = operator::changed(&app, &format!("package {name} {version} removed"));
             if !app.store.remove_package(app.tenant, (name, version), row).await? {
                 bail!("there is no package {name} {version}");
             }
@@ -72,7 +70,7 @@ async fn add(app: &App, file: &Path) -> Result<()> {
     let digest = hashing.hash.finalize();
     let package =
         NewPackage { name: &archive.name, version: &archive.version, digest: &digest, facts: &facts };
-    let row = audit(app, &format!("package {} {} added", archive.name, archive.version));
+    let row = operator::changed(app, &format!("package {} {} added", archive.name, archive.version));
     app.store.add_package(app.tenant, package, row).await?;
     for warning in &warnings {
         println!("warning  {warning}");
@@ -130,15 +128,6 @@ async fn rules(app: &App) -> Result<Arc<Rules>> {
         Some(cause) => anyhow!("what is there already cannot be read: {cause}"),
         None => anyhow!("what is there already cannot be read"),
     })
-}
-
-/// A row of the trail: whoever may run this command is the operator.
-fn audit(app: &App, what: &str) -> AuditRow {
-    let now = app.clock.now_microseconds();
-    let mut row =
-        event::row_of("operator", Kind::ConfigurationChanged, event::Result::Success, "command line", now);
-    row.detail = Some(what.to_owned());
-    row
 }
 
 /// A reader that hashes what it reads.

@@ -51,6 +51,10 @@ pub(super) async fn run(config: &Config, command: &Command) -> Result<()> {
         System::Icd10cm => BigSystem::Icd10Cm,
     };
     let app = operator::request(config).await?.app;
+    // Told before it is done: a release that breaks off leaves the system without what it had.
+    let told =
+        operator::changed(&app, &format!("code system {} is replaced by release {release}", system.url()));
+    app.store.append_audit(app.tenant, vec![told]).await.context("the trail cannot be written")?;
     app.store.forget_system(app.tenant, system.number()).await?;
     for file in files {
         let count = import(&app, system, file).await?;
