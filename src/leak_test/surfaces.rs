@@ -123,7 +123,7 @@ pub const SURFACES: &[Surface] = &[
     }),
     read("_sort", any, |it| get(format!("{}?_sort=-_lastUpdated&_count=1000", it.resource_type))),
     read("_elements", any, |it| {
-        get(format!("{}?_id={}&_elements=name,valueString,code,description", it.resource_type, it.id))
+        get(format!("{}?_id={}&_elements=name,value,code,description", it.resource_type, it.id))
     }),
     read("_filter", any, |it| get(format!("{}?_filter=_id%20eq%20{}", it.resource_type, it.id))),
     Surface {
