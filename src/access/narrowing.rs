@@ -7,11 +7,12 @@ use crate::access::facts::Facts;
 use crate::access::granular;
 use crate::access::permit::{Bounds, Narrowing};
 use crate::access::principal::Principal;
-use crate::access::reach::{Asker, Belonging, Bound, only_looks};
+use crate::access::reach::{Asker, Belonging, Bound, CONTEXTS, only_looks};
 use crate::access::restriction::{Layers, Restriction};
 use crate::access::scope::{Level, Permission, ResourceScope};
 use crate::conformance::definitions::Definitions;
 use crate::fhir::id::{ResourceId, ResourceType};
+use crate::search::extract::SECURITY_CONTEXT;
 use crate::search::predicate::Predicate;
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -94,7 +95,46 @@ fn restricted(kept: &Kept, granted: &Narrowing, restriction: &Restriction<'_>) -
         bounds.content.open(*resource_type, content);
         bounds.admission.open(*resource_type, admission);
     }
+    follow_security_context(&mut bounds);
     bounds
+}
+
+/// A Binary is as readable as what it belongs to: where that may not be seen, the Binary may not; where it is seen
+/// as a patient's, so is the Binary.
+fn follow_security_context(bounds: &mut Bounds) {
+    let Some(binary) = ResourceType::parse("Binary") else { return };
+    let own = bounds.touch.of(binary).clone();
+    if own == Predicate::False {
+        return;
+    }
+    let contexts = CONTEXTS.iter().filter_map(|name| ResourceType::parse(name));
+    let refers = |target: ResourceType, inner: Predicate| match inner {
+        Predicate::False => Predicate::False,
+        inner => {
+            let parameter = SECURITY_CONTEXT.into();
+            Predicate::References { parameter, target, inner: Box::new(inner) }
+        }
+    };
+    let (mut seen, mut hidden) = (vec![own.clone()], Vec::new());
+    for target in contexts {
+        let open = bounds.touch.of(target).clone();
+        seen.push(refers(target, open.clone()));
+        hidden.push(refers(target, open.negated()));
+    }
+    let any = match mentions_patient(&own) {
+        true => Predicate::any(seen),
+        false => own,
+    };
+    bounds.touch.put(binary, any.and(Predicate::any(hidden).negated()));
+}
+
+/// Whether it is open to some patients' data alone.
+fn mentions_patient(predicate: &Predicate) -> bool {
+    match predicate {
+        Predicate::Compartment(_) | Predicate::SharesPatient { .. } => true,
+        Predicate::All(parts) | Predicate::Any(parts) => parts.iter().any(mentions_patient),
+        _ => false,
+    }
 }
 
 /// What the scopes alone open of a type, and what each rule leaves of it: for whoever explains.
@@ -132,7 +172,9 @@ fn compile(
             let reached = match (&bound, belonging) {
                 (Bound::Nobody, _) => continue,
                 (Bound::Everybody, _) => Predicate::True,
-                (Bound::Patient(patient), Belonging::Compartment) => Predicate::Compartment(patient.clone()),
+                (Bound::Patient(patient), Belonging::Compartment | Belonging::SecurityContext) => {
+                    Predicate::Compartment(patient.clone())
+                }
                 (Bound::Patient(patient), Belonging::PatientParameter) => {
                     match granular::of_patient(definitions, base, *resource_type, patient) {
                         Some(predicate) => predicate,

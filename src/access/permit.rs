@@ -63,6 +63,11 @@ impl Narrowing {
         self.by_type.insert(resource_type, Predicate::any([open, predicate]));
     }
 
+    /// Opens a type just so far.
+    pub(super) fn put(&mut self, resource_type: ResourceType, predicate: Predicate) {
+        self.by_type.insert(resource_type, predicate);
+    }
+
     /// Whether at least that much of a type is open.
     pub(super) fn opens(&self, resource_type: ResourceType, predicate: &Predicate) -> bool {
         match self.of(resource_type) {

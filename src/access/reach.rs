@@ -10,8 +10,8 @@
 //!   Contract): what names that patient under the search parameter `patient`, and nothing that names nobody;
 //! * directories, products, definitions and terminology ([`REFERENCE`]), which a record is not readable
 //!   without: to read and search, never to write, and only where the scope names the type or is `*`;
-//! * nothing of any other type. Binary, Bundle, MessageHeader and the like can hold anybody's data and do not
-//!   say whose. (A Binary is as readable as its `securityContext`: whoever reads one asks about that.)
+//! * of Binaries, those whose `securityContext` is the patient, or something of theirs that may be seen;
+//! * nothing of any other type. Bundle, MessageHeader and the like can hold anybody's data and do not say whose.
 //!
 //! The road not taken: everything outside the compartments is open to `patient/*`, as many servers have it.
 //! It lets a patient read other people's devices, tasks and attachments.
@@ -43,6 +43,8 @@ pub(super) enum Belonging {
     PatientParameter,
     /// To everybody: it is no personal data.
     Reference,
+    /// As what its `securityContext` refers to: a Binary.
+    SecurityContext,
     /// One cannot say.
     Unknown,
 }
@@ -61,6 +63,19 @@ pub(super) enum Asker {
     /// A user who is nobody that we know how to bound.
     Unknown,
 }
+
+/// What the `securityContext` of a Binary is followed to, beside the patient.
+pub(super) const CONTEXTS: [&str; 9] = [
+    "Communication",
+    "Condition",
+    "Consent",
+    "DiagnosticReport",
+    "DocumentReference",
+    "Encounter",
+    "Media",
+    "Observation",
+    "QuestionnaireResponse",
+];
 
 /// Types without personal data, readable beside a record.
 pub(super) const REFERENCE: &[&str] = &[
@@ -193,6 +208,9 @@ impl Belonging {
     /// How resources of that type belong to a patient.
     pub(super) fn of(definitions: &Definitions, resource_type: ResourceType) -> Belonging {
         let patient = definitions.search_parameter(resource_type, "patient");
+        if resource_type.name() == "Binary" {
+            return Belonging::SecurityContext;
+        }
         if resource_type.name() == "Patient" || !definitions.patient_compartment(resource_type).is_empty() {
             Belonging::Compartment
         } else if patient.is_some_and(|it| it.kind == SearchParameterKind::Reference) {
@@ -231,7 +249,6 @@ mod tests {
         assert_eq!(
             of(Belonging::Unknown),
             [
-                "Binary",
                 "BiologicallyDerivedProduct",
                 "Bundle",
                 "CatalogEntry",

@@ -144,7 +144,7 @@ impl<'a> Restriction<'a> {
         let either = || Predicate::any([self.related.clone(), self.emergencies.clone()]);
         match (belonging, ResourceType::parse("Patient")) {
             (Belonging::Reference, _) => Predicate::True,
-            (Belonging::Compartment, _) => either(),
+            (Belonging::Compartment | Belonging::SecurityContext, _) => either(),
             (Belonging::PatientParameter, Some(patient)) => {
                 match granular::index_name(self.definitions, resource_type, "patient") {
                     Some(parameter) => {

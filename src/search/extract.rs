@@ -54,7 +54,32 @@ pub fn index(definitions: &Definitions, base: &str, resource: &Resource) -> Inde
         Some((interval.low, interval.high))
     });
     add_patients(&reading, parameters, resource, &mut index);
+    if resource.resource_type().name() == "Binary" {
+        add_security_context(&reading, &mut index);
+    }
     index
+}
+
+/// The name of the entry that says whose a Binary is. It is no search parameter of R4: access alone asks it.
+pub const SECURITY_CONTEXT: &str = "security-context";
+
+/// A Binary is as readable as what its `securityContext` refers to: <https://hl7.org/fhir/R4/binary.html#security>
+fn add_security_context(reading: &Reading<'_>, index: &mut Index) {
+    let reference = reading.root.get("securityContext").and_then(|it| it.string("reference"));
+    let Some(Reference::Resource { base, resource_type, id, .. }) =
+        reference.as_deref().and_then(Reference::parse)
+    else {
+        return;
+    };
+    if base.is_some_and(|it| it != reading.base) {
+        return;
+    }
+    if resource_type.name() == "Patient" {
+        index.patients.push(id);
+    } else {
+        let value = format!("{resource_type}/{id}").into();
+        index.keys.push(Key { parameter: SECURITY_CONTEXT.into(), kind: KeyKind::Reference, value });
+    }
 }
 
 /// What values are read with.

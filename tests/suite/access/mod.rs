@@ -2,6 +2,7 @@
 //! Each denial stands beside what is permitted.
 
 mod agreement;
+mod binary;
 mod break_glass;
 mod care;
 mod consent;
