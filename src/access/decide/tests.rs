@@ -104,7 +104,7 @@ fn patient_scopes_stay_with_the_patient() {
         ("Observation", "alice"),
         ("Organization", "all"),
         ("Medication", "all"),
-        ("Binary", "none"),
+        ("Bundle", "none"),
         ("Bundle", "none"),
         ("Subscription", "none"),
     ];
@@ -127,7 +127,7 @@ fn patients_and_their_proxies_are_held_to_a_record() {
             user,
             "",
             READ,
-            &[("Observation", "alice"), ("Location", "all"), ("Binary", "none")],
+            &[("Observation", "alice"), ("Location", "all"), ("Bundle", "none")],
         );
     }
     check("user/*.rs", "Patient/alice", "bob", READ, &[("Observation", "alice")]);
@@ -212,4 +212,12 @@ fn decisions_can_be_explained() {
     );
     assert!(told("user/*.r", "", "", "Observation").contains("fhirUser"));
     assert!(told("patient/*.r", "Patient/alice", "alice", "Bundle").contains("do not reach that type"));
+}
+
+#[test]
+fn a_binary_follows_its_security_context() {
+    let reach = extent(&principal("patient/*.rs", "Practitioner/p", "alice"), READ, "Binary");
+    assert!(reach.contains("security-context") && reach.contains("target: DocumentReference"), "{reach}");
+    assert_eq!(extent(&principal("patient/*.rs", "Practitioner/p", ""), READ, "Binary"), "none");
+    assert_eq!(extent(&principal("user/*.rs", "Practitioner/p", ""), READ, "Binary"), "all");
 }
