@@ -20,6 +20,7 @@ use crate::fhir::id::TenantId;
 use crate::fhir::outcome::Outcome;
 use crate::store::Store;
 use crate::store::connection::Settings;
+use crate::store::files::{FilePlace, Files};
 use anyhow::{Context as _, Result, bail};
 use facts::FactsOfTenants;
 use moka::sync::Cache;
@@ -49,6 +50,8 @@ pub struct App {
     pub sealing: Arc<SealingPolicy>,
     /// The database and the keys.
     pub store: Store,
+    /// Exports and uploads, sealed.
+    pub files: Files,
     /// The key that signs checkpoints of the trail.
     pub checkpoint_key: Arc<CheckpointKey>,
     /// The keys that access tokens are checked against.
@@ -105,10 +108,12 @@ impl App {
         };
         let ring = Arc::new(KeyRing::with_root(root, SUBJECTS, KEY_LEASE));
         let rules = RulesOfTenants::new(Arc::clone(&definitions), config.fhir_base());
+        let store = Store::new(database_settings(&config.database)?, ring, clock.clone());
         Ok(App {
             tenant: TenantId::FIRST,
+            files: Files::new(store.clone(), file_place(&config)?),
             sealing: Arc::new(SealingPolicy::embedded(&definitions.types, level)?),
-            store: Store::new(database_settings(&config.database)?, ring, clock.clone()),
+            store,
             checkpoint_key: Arc::new(CheckpointKey::from_pem(&checkpoint)?),
             token_keys: KeySet::parse(&token_keys).context("the token key set cannot be used")?,
             good_tokens: Cache::new(TOKENS),
@@ -135,6 +140,7 @@ impl App {
             clock: self.clock.clone(),
             sealing: Arc::clone(&self.sealing),
             store: self.store.clone(),
+            files: self.files.clone(),
             checkpoint_key: Arc::clone(&self.checkpoint_key),
             token_keys: KeySet::default(),
             good_tokens: Cache::new(TOKENS),
@@ -220,6 +226,14 @@ fn root_key_provider(keys: &Keys) -> Result<RootKeyProvider> {
         return Ok(RootKeyProvider::Setting(value.clone()));
     }
     Ok(RootKeyProvider::File(required(&keys.root_key_file, "VESTA_ROOT_KEY_FILE")?))
+}
+
+fn file_place(config: &Config) -> Result<FilePlace> {
+    Ok(match &config.bulk.files {
+        Some(url) if url.starts_with("s3://") => FilePlace::Bucket(url.clone()),
+        Some(folder) => FilePlace::Folder(std::path::absolute(folder)?),
+        None => FilePlace::Folder(config.data_folder().map_err(anyhow::Error::msg)?.join("files")),
+    })
 }
 
 fn required(file: &Option<PathBuf>, variable: &str) -> Result<PathBuf> {

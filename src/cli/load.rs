@@ -21,15 +21,8 @@ pub(super) struct Arguments {
     /// Files and folders: bundles and resources (.json), NDJSON (.ndjson, .jsonl), also .gz and .zst
     #[arg(required = true, value_name = "FOLDER|FILE")]
     paths: Vec<PathBuf>,
-    /// The FHIR base of the server. Default: that of dev mode
-    #[arg(long = "url", value_name = "BASE")]
-    base: Option<String>,
-    /// The access token. Default: one of dev mode's demo-backend, renewed as it ages
-    #[arg(long = "token", value_name = "TOKEN", value_parser = secret)]
-    bearer: Option<SecretString>,
-    /// The authorities that may have signed the server's certificate. Default: dev mode's own
-    #[arg(long = "authorities", value_name = "FILE")]
-    authorities: Option<PathBuf>,
+    #[command(flatten)]
+    target: Target,
     /// How many requests are under way at once
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     parallel: u8,
@@ -39,6 +32,20 @@ pub(super) struct Arguments {
     /// Where it is written down what the server acknowledged. Default: in the data folder
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
+}
+
+/// A running server, and how to be let in.
+#[derive(Args, Debug)]
+pub(super) struct Target {
+    /// The FHIR base of the server. Default: that of dev mode
+    #[arg(long = "url", value_name = "BASE")]
+    base: Option<String>,
+    /// The access token. Default: one of dev mode's demo-backend, renewed as it ages
+    #[arg(long = "token", value_name = "TOKEN", value_parser = secret)]
+    bearer: Option<SecretString>,
+    /// The authorities that may have signed the server's certificate. Default: dev mode's own
+    #[arg(long = "authorities", value_name = "FILE")]
+    authorities: Option<PathBuf>,
 }
 
 /// So many refusals are shown one by one.
@@ -59,13 +66,8 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<()> {
     if sources.is_empty() {
         bail!("nothing in there looks like resources: .json, .ndjson, .jsonl, also .gz and .zst");
     }
-    let base = arguments.base.clone().unwrap_or_else(|| config.fhir_base());
-    let minter = match arguments.bearer.clone() {
-        Some(token) => Box::new(move || Ok((token.clone(), u64::MAX))) as Minter,
-        None => dev_tokens(config)?,
-    };
-    let authorities = arguments.authorities.clone().or_else(|| dev_authorities(config));
-    let server = Arc::new(Server::new(&base, authorities.as_deref(), minter)?);
+    let server = Arc::new(server(config, &arguments.target)?);
+    let base = server.base().to_owned();
     let journal = journal(config, &arguments, &base)?;
     let total: u64 = sources.iter().map(|it| it.size_bytes).sum();
     let progress = ProgressBar::new(total);
@@ -141,6 +143,17 @@ impl Tally {
         }
         bail!("{refused} resources were refused")
     }
+}
+
+/// The server that the arguments name, or that of dev mode.
+pub(super) fn server(config: &Config, target: &Target) -> Result<Server> {
+    let base = target.base.clone().unwrap_or_else(|| config.fhir_base());
+    let minter = match target.bearer.clone() {
+        Some(token) => Box::new(move || Ok((token.clone(), u64::MAX))) as Minter,
+        None => dev_tokens(config)?,
+    };
+    let authorities = target.authorities.clone().or_else(|| dev_authorities(config));
+    Ok(Server::new(&base, authorities.as_deref(), minter)?)
 }
 
 /// The dev server of these settings, as `demo-backend`.

@@ -10,7 +10,9 @@ mod demo;
 mod dev;
 mod dictionaries;
 mod ending;
+mod export;
 mod fhirpath;
+mod import;
 mod key_rotation;
 mod keys;
 mod launch;
@@ -77,6 +79,10 @@ enum Command {
     Demo(demo::Arguments),
     /// Loads bundles and NDJSON into a running server
     Load(load::Arguments),
+    /// Exports in bulk from a running server into a folder
+    Export(export::Arguments),
+    /// Imports NDJSON in bulk into a running server
+    Import(import::Arguments),
     /// Puts the users, clients and launches of a file
     Seed(seed::Arguments),
     /// Imports big code systems: LOINC, RxNorm, SNOMED CT, ICD-10-CM
@@ -142,6 +148,8 @@ async fn execute(arguments: Arguments) -> Result<()> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::LeakTest(arguments) => leak_test::run(arguments).await,
         Command::Load(arguments) => load::run(&config, arguments).await,
+        Command::Export(arguments) => export::run(&config, arguments).await,
+        Command::Import(arguments) => import::run(&config, arguments).await,
         Command::Seed(arguments) => seed::run(&config, &arguments).await,
         Command::Terminology(command) => terminology::run(&config, &command).await,
         Command::Tenant(command) => tenant::run(&config, &command).await,

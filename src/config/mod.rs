@@ -7,6 +7,7 @@
 //! certificate, all under one folder. *Serving* (`vesta serve`, or `vesta` alone with
 //! `VESTA_DATABASE_URL` set) is told about each, and invents none.
 
+pub mod bulk;
 pub mod forwarding;
 pub mod limits;
 pub mod review;
@@ -46,6 +47,9 @@ pub struct Config {
     /// What one request, or one client, may take.
     #[command(flatten)]
     pub limits: Limits,
+    /// Bulk export and import.
+    #[command(flatten)]
+    pub bulk: bulk::Bulk,
     /// Where the trail goes besides the database.
     #[command(flatten)]
     pub forwarding: Forwarding,
@@ -410,6 +414,7 @@ impl Config {
                 complaints.push(format!("{variable} must not be 0"));
             }
         }
+        complaints.extend(self.bulk.complaints());
         if self.listener.metrics_token.as_ref().is_some_and(|it| it.expose_secret().len() < 16) {
             complaints.push("VESTA_METRICS_TOKEN must have at least 16 characters".to_owned());
         }

@@ -230,6 +230,31 @@ impl Call {
         turned_away::record((&edge.runtime, &self.app), &edge.turned_away, refused).await;
     }
 
+    /// How an interaction is performed on behalf of the bearer: once the rules of the tenant are known.
+    pub(super) fn context(
+        &self,
+        principal: Principal,
+    ) -> impl Future<Output = Result<Context, Outcome>> + Send + use<> {
+        let preferences = self.preferences();
+        let app = Arc::clone(&self.app);
+        let (request_id, network, now) = (self.id, self.network.clone(), self.now);
+        async move {
+            let rules = app.rules(principal.tenant).await?;
+            Ok(Context {
+                app,
+                rules,
+                principal,
+                request_id,
+                network,
+                now,
+                handling: context::handling(preferences.is_strict),
+                wants_representation: preferences.body == Some(Body::Representation),
+                respond_async: preferences.respond_async,
+                facts: context::KnownFacts::default(),
+            })
+        }
+    }
+
     /// Passes the interaction to the door, on behalf of the bearer.
     ///
     /// It goes on to its end also when the client goes away: a deed is done and recorded, or neither.
@@ -241,28 +266,10 @@ impl Call {
         principal: Principal,
         interaction: Interaction,
     ) -> Result<Response, Outcome> {
-        let preferences = self.preferences();
-        let principal = purpose::stated(self, principal)?;
-        let app = Arc::clone(&self.app);
-        let (request_id, network, now) = (self.id, self.network.clone(), self.now);
+        let context = self.context(purpose::stated(self, principal)?);
         let task = self.edge.runtime.spawn(
-            async move {
-                let rules = app.rules(principal.tenant).await?;
-                let ctx = Context {
-                    app,
-                    rules,
-                    principal,
-                    request_id,
-                    network,
-                    now,
-                    handling: context::handling(preferences.is_strict),
-                    wants_representation: preferences.body == Some(Body::Representation),
-                    respond_async: preferences.respond_async,
-                    facts: context::KnownFacts::default(),
-                };
-                interaction::perform(&ctx, interaction).await
-            }
-            .instrument(Span::current()),
+            async move { interaction::perform(&context.await?, interaction).await }
+                .instrument(Span::current()),
         );
         task.await.unwrap_or_else(|_| Err(Outcome::exception("the interaction panicked")))
     }

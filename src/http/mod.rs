@@ -14,8 +14,10 @@ mod edge;
 mod exchange;
 
 mod binary;
+mod bulk;
 mod fhir;
 mod health;
+mod import;
 mod pages;
 mod smart;
 

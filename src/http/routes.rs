@@ -9,7 +9,7 @@
 use super::edge::{Call, Edge};
 use super::exchange;
 use super::respond::outcome::Refusal;
-use super::{binary, fhir, health, smart};
+use super::{binary, bulk, fhir, health, import, smart};
 use crate::access::principal::Principal;
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
@@ -92,6 +92,20 @@ pub static ENDPOINTS: &[Endpoint] = &[
     public("GET", "/assets/smart-style.json", |call| Box::pin(smart::style(call))),
     // https://hl7.org/fhir/R4/http.html#capabilities
     public("GET", "/fhir/metadata", |call| Box::pin(fhir::capabilities(call))),
+    // https://hl7.org/fhir/uv/bulkdata/export.html
+    bearer("GET", "/fhir/$export", |call, who| Box::pin(bulk::export(call, who))),
+    bearer("POST", "/fhir/$export", |call, who| Box::pin(bulk::export_by_post(call, who))),
+    bearer("GET", "/fhir/Patient/$export", |call, who| Box::pin(bulk::export(call, who))),
+    bearer("POST", "/fhir/Patient/$export", |call, who| Box::pin(bulk::export_by_post(call, who))),
+    bearer("GET", "/fhir/Group/{id}/$export", |call, who| Box::pin(bulk::export(call, who))),
+    bearer("POST", "/fhir/Group/{id}/$export", |call, who| Box::pin(bulk::export_by_post(call, who))),
+    bearer("GET", "/fhir/$export/{job}", |call, who| Box::pin(bulk::status(call, who))),
+    bearer("DELETE", "/fhir/$export/{job}", |call, who| Box::pin(bulk::remove(call, who))),
+    bearer("GET", "/fhir/$export/{job}/{file}", |call, who| Box::pin(bulk::file(call, who))),
+    bearer("POST", "/fhir/$import", |call, who| Box::pin(import::import(call, who))),
+    bearer("GET", "/fhir/$import/{job}", |call, who| Box::pin(import::status(call, who))),
+    bearer("DELETE", "/fhir/$import/{job}", |call, who| Box::pin(import::remove(call, who))),
+    bearer("GET", "/fhir/$import/{job}/{file}", |call, who| Box::pin(import::file(call, who))),
     // The whole system
     bearer("GET", "/fhir", |call, who| Box::pin(fhir::search(call, who))),
     bearer("POST", "/fhir", |call, who| Box::pin(fhir::bundle(call, who))),

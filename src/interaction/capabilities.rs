@@ -32,7 +32,22 @@ const TRANSIENT: [&str; 2] = ["Parameters", "OperationOutcome"];
 const ENDPOINTS: [&str; 6] = ["authorize", "token", "register", "introspect", "revoke", "manage"];
 
 /// The CapabilityStatements that are honoured.
-const INSTANTIATES: [&str; 1] = ["http://hl7.org/fhir/us/core/CapabilityStatement/us-core-server"];
+const INSTANTIATES: [&str; 2] = [
+    "http://hl7.org/fhir/us/core/CapabilityStatement/us-core-server",
+    "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data",
+];
+
+/// Operations that are asked for by themselves and answered later: on the system, and on these types.
+const ASYNCHRONOUS: [(&str, &[&str]); 3] =
+    [("export", &[]), ("export", &["Patient", "Group"]), ("import", &[])];
+
+/// The definitions of operations that no loaded package has.
+const OURS: [(&str, &str); 4] = [
+    ("count", "urn:vesta:operation:count"),
+    ("import", "urn:vesta:operation:import"),
+    ("member-match", "http://hl7.org/fhir/us/davinci-hrex/OperationDefinition/member-match"),
+    ("refresh-members", "urn:vesta:operation:refresh-members"),
+];
 
 pub(super) fn statement(app: &App, rules: &Rules) -> Response {
     Response::ok(rules.capability_statement(|| text(app, rules)).to_owned())
@@ -55,7 +70,12 @@ fn text(app: &App, rules: &Rules) -> String {
             [] => of_all.clone(),
             names => names.iter().filter_map(|it| ResourceType::parse(it)).collect(),
         },
-        definition: "",
+        definition: definition(it.name),
+    });
+    let asynchronous = ASYNCHRONOUS.iter().map(|(name, types)| MountedOperation {
+        name,
+        types: types.iter().filter_map(|it| ResourceType::parse(it)).collect(),
+        definition: definition(name),
     });
     let endpoints = ENDPOINTS.map(|name| (name, app.config.authorization_endpoint(name)));
     let mounted = Mounted {
@@ -64,7 +84,7 @@ fn text(app: &App, rules: &Rules) -> String {
         date: "2026-11-24",
         types,
         system_interactions: vec!["transaction", "batch", "search-system", "history-system"],
-        operations: operations.collect(),
+        operations: operations.chain(asynchronous).collect(),
         formats: vec!["application/fhir+json", "json", "application/fhir+xml", "xml"],
         patch_formats: vec!["application/json-patch+json", "application/fhir+json", "application/fhir+xml"],
         conditional_create: true,
@@ -78,4 +98,9 @@ fn text(app: &App, rules: &Rules) -> String {
         special_parameters: Vec::new(),
     };
     capability::statement(&rules.definitions, &mounted)
+}
+
+/// The definition of an operation that no loaded package has; empty where one has.
+fn definition(name: &str) -> &'static str {
+    OURS.iter().find(|(of, _)| *of == name).map_or("", |(_, url)| url)
 }

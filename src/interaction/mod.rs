@@ -6,6 +6,8 @@
 //! itself, everything else (reads, refusals, failures) here.
 
 pub mod context;
+pub mod export;
+pub mod import;
 pub mod readiness;
 pub mod request;
 pub mod reserved;
@@ -15,6 +17,7 @@ pub mod turned_away;
 mod audit_event;
 mod bundle;
 mod capabilities;
+mod cohort;
 mod conditional;
 mod consent_decision;
 mod create;
@@ -30,7 +33,7 @@ mod read;
 mod record;
 mod redact;
 mod search;
-mod subset;
+pub mod subset;
 mod terminology;
 mod update;
 

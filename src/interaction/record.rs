@@ -109,9 +109,21 @@ pub(super) async fn settle(
     asked: &Asked,
     result: Result<Done, Outcome>,
 ) -> Result<Response, Outcome> {
+    match result {
+        Ok(Done { response, trail: None }) => Ok(response),
+        Ok(Done { response, trail: Some(trail) }) => settle_as(ctx, asked, Ok((response, trail))).await,
+        Err(outcome) => settle_as(ctx, asked, Err(outcome)).await,
+    }
+}
+
+/// The same for an answer of any kind.
+pub(super) async fn settle_as<T>(
+    ctx: &Context,
+    asked: &Asked,
+    result: Result<(T, Trail), Outcome>,
+) -> Result<T, Outcome> {
     let (trail, answer) = match result {
-        Ok(Done { response, trail: None }) => return Ok(response),
-        Ok(Done { response, trail: Some(trail) }) => (trail, Ok(response)),
+        Ok((answer, trail)) => (trail, Ok(answer)),
         Err(outcome) => (Trail::default(), Err(outcome)),
     };
     let (result, rule) = match &answer {
@@ -173,6 +185,11 @@ fn failure(outcome: &Outcome) -> (event::Result, String) {
 }
 
 impl Asked {
+    /// An event of that kind: what it is about, and what of it may hold personal data.
+    pub(super) fn for_kind(kind: Kind, entity: Option<Entity>, detail: Option<String>) -> Asked {
+        Asked { kind, entity, detail }
+    }
+
     /// What an interaction asks for.
     pub(super) fn of(interaction: &Interaction) -> Asked {
         let (kind, entity, detail) = match interaction {

@@ -9,7 +9,7 @@ use crate::fhir::types::{Element, TypeId, TypeKind, Types};
 use crate::search::query::{Query, Summary};
 
 /// Which part of each resource is sent.
-pub(super) struct Subset {
+pub struct Subset {
     summary: Summary,
     elements: Vec<String>,
 }
@@ -30,13 +30,22 @@ impl Subset {
         Ok(subset)
     }
 
+    /// These elements, and what no resource is without.
+    #[must_use]
+    pub fn of_elements(elements: Vec<String>) -> Subset {
+        Subset { summary: Summary::False, elements }
+    }
+
     /// As a search asks.
     pub(super) fn of_query(query: &Query) -> Subset {
         Subset { summary: query.summary, elements: query.elements.clone() }
     }
 
     /// The part of a resource that is asked for. The whole resource is not looked into.
-    pub(super) fn apply(&self, types: &Types, text: String) -> Result<String, Outcome> {
+    ///
+    /// # Errors
+    /// It is not JSON.
+    pub fn apply(&self, types: &Types, text: String) -> Result<String, Outcome> {
         if self.elements.is_empty() && matches!(self.summary, Summary::False | Summary::Count) {
             return Ok(text);
         }

@@ -9,8 +9,10 @@ pub mod rotation;
 mod stragglers;
 
 use crate::app::App;
+use crate::bulk;
 use crate::compliance::review;
 use crate::fhir::id::TenantId;
+use crate::interaction::{export, import};
 use crate::store::jobs::{JobFailure, Lease};
 use crate::store::shredding::STRAGGLERS;
 use std::future::Future;
@@ -33,6 +35,9 @@ pub const KINDS: &[(&str, Work)] = &[
     (review::REVIEW, |app, lease| Box::pin(review::review_job(app, lease))),
     (review::REPORT, |app, lease| Box::pin(review::report_job(app, lease))),
     (STRAGGLERS, stragglers::run),
+    (export::progress::KIND, |app, lease| Box::pin(bulk::export::run(app, lease))),
+    (import::progress::KIND, |app, lease| Box::pin(bulk::import::run(app, lease))),
+    (export::EXPIRY, |app, lease| Box::pin(bulk::expiry::run(app, lease))),
 ];
 
 /// How many jobs of a tenant run at once on one server.

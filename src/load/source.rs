@@ -128,14 +128,18 @@ fn stage(path: &Path) -> usize {
 }
 
 /// The sources, those that may go side by side together.
-pub(super) fn stages(mut sources: Vec<Source>) -> Vec<Vec<Source>> {
+#[must_use]
+pub fn stages(mut sources: Vec<Source>) -> Vec<Vec<Source>> {
     sources.sort_by_key(|it| it.stage);
     sources.chunk_by(|one, other| one.stage == other.stage).map(<[Source]>::to_vec).collect()
 }
 
 impl Source {
     /// What is in it, decompressed.
-    pub(super) fn open(&self) -> io::Result<Box<dyn Read>> {
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         let file = BufReader::with_capacity(256 << 10, File::open(&self.path)?);
         Ok(match self.path.extension().and_then(|it| it.to_str()) {
             Some("gz") => Box::new(flate2::bufread::MultiGzDecoder::new(file)),

@@ -72,6 +72,36 @@ impl Server {
         Ok(Answer { status, body: response.text().await.map_err(io::Error::other)? })
     }
 
+    /// Asks for anything that may be asked twice: again where that may help. The answer has not been read yet.
+    ///
+    /// # Errors
+    /// No token can be had, or the server cannot be reached.
+    pub async fn send(
+        &self,
+        request: impl Fn(&reqwest::Client) -> reqwest::RequestBuilder,
+    ) -> io::Result<reqwest::Response> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let sent = request(&self.client).bearer_auth(self.token()?.expose_secret()).send().await;
+            let wait = match sent {
+                Err(error) if attempt >= ATTEMPTS => return Err(io::Error::other(error)),
+                Err(_) => None,
+                Ok(answer) => match answer.status().as_u16() {
+                    401 if attempt == 1 => {
+                        self.forget_token();
+                        continue;
+                    }
+                    429 | 502..=504 if attempt < ATTEMPTS => {
+                        answer.headers().get("retry-after").and_then(|it| it.to_str().ok()?.parse().ok())
+                    }
+                    _ => return Ok(answer),
+                },
+            };
+            tokio::time::sleep(self.pause(attempt, wait)).await;
+        }
+    }
+
     /// Posts a parcel; again where that may help and does no harm.
     ///
     /// # Errors

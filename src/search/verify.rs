@@ -2,7 +2,7 @@
 
 use crate::conformance::definitions::Definitions;
 use crate::conformance::search_parameter::SearchParameterKind;
-use crate::fhir::id::ResourceType;
+use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::json::{Kind, Node};
 use crate::fhir::resource::Resource;
 use crate::search::criterion::{Criterion, Test};
@@ -53,6 +53,23 @@ impl Verifier {
     pub fn surely_satisfies(&self, resource: &Resource, predicate: &Predicate) -> bool {
         let parameters = AllParameters::of(&self.definitions);
         self.examine(resource, &parameters).satisfies(predicate, false)
+    }
+
+    /// The patients in whose compartments the resource is; of a type outside of them, those whom its parameter
+    /// `patient` names.
+    #[must_use]
+    pub fn patients(&self, resource: &Resource) -> Vec<ResourceId> {
+        if self.is_in_compartments(resource.resource_type()) {
+            return extract::index(&self.definitions, &self.base, resource).patients;
+        }
+        let named = self.references(resource, Some("patient"));
+        named.into_iter().filter(|(it, _)| it.name() == "Patient").map(|(_, id)| id).collect()
+    }
+
+    /// Whether the index tells whose a resource of that type is.
+    #[must_use]
+    pub fn is_in_compartments(&self, of: ResourceType) -> bool {
+        of.name() == "Patient" || !self.definitions.patient_compartment(of).is_empty()
     }
 
     /// The values that the resource is sorted by, one for each key.

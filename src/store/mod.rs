@@ -29,6 +29,7 @@ pub mod connection;
 pub mod consents;
 mod entities;
 pub mod error;
+pub mod files;
 pub mod grants;
 pub mod hot;
 pub mod identities;

@@ -55,7 +55,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "interaction",
         ],
     ),
-    ("jobs", &["compliance", "fhir", "search", "crypto", "store", "audit", "app", "clock", "interaction"]),
+    ("bulk", &["fhir", "search", "access", "store", "audit", "interaction", "app", "clock"]),
+    (
+        "jobs",
+        &["bulk", "compliance", "fhir", "search", "crypto", "store", "audit", "app", "clock", "interaction"],
+    ),
     ("load", &["fhir", "config"]),
     ("leak_test", &[]),
 ];

@@ -12,6 +12,7 @@
 mod access;
 mod architecture;
 mod audit;
+mod bulk;
 mod clients;
 mod compliance;
 mod demo;

@@ -20,10 +20,77 @@ const LARGE: usize = 256 * 1024;
 const COMPRESSIBLE: [&str; 5] =
     ["application/fhir+json", "application/json", "application/fhir+xml", "application/xml", "text/xml"];
 
+/// How a body is made smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Encoding {
+pub(crate) enum Encoding {
+    /// RFC 8878
     Zstd,
+    /// RFC 1952
     Gzip,
+}
+
+impl Encoding {
+    /// Its name in `Content-Encoding`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Encoding::Zstd => "zstd",
+            Encoding::Gzip => "gzip",
+        }
+    }
+}
+
+/// Compresses what comes piece by piece.
+pub(crate) enum Encoder {
+    /// RFC 8878
+    Zstd(Box<zstd::stream::write::Encoder<'static, Vec<u8>>>),
+    /// RFC 1952
+    Gzip(GzEncoder<Vec<u8>>),
+}
+
+impl Encoder {
+    /// For a body that begins.
+    ///
+    /// # Errors
+    /// The library has no memory.
+    pub(crate) fn new(encoding: Encoding) -> io::Result<Encoder> {
+        Ok(match encoding {
+            Encoding::Zstd => Encoder::Zstd(Box::new(zstd::stream::write::Encoder::new(Vec::new(), 1)?)),
+            Encoding::Gzip => Encoder::Gzip(GzEncoder::new(Vec::new(), Compression::fast())),
+        })
+    }
+
+    /// What there is to send once that piece is taken; it may be nothing yet.
+    ///
+    /// # Errors
+    /// The library has no memory.
+    pub(crate) fn piece(&mut self, piece: &[u8]) -> io::Result<Vec<u8>> {
+        match self {
+            Encoder::Zstd(encoder) => {
+                encoder.write_all(piece)?;
+                Ok(std::mem::take(encoder.get_mut()))
+            }
+            Encoder::Gzip(encoder) => {
+                encoder.write_all(piece)?;
+                Ok(std::mem::take(encoder.get_mut()))
+            }
+        }
+    }
+
+    /// The rest.
+    ///
+    /// # Errors
+    /// The library has no memory.
+    pub(crate) fn end(self) -> io::Result<Vec<u8>> {
+        match self {
+            Encoder::Zstd(encoder) => encoder.finish(),
+            Encoder::Gzip(encoder) => encoder.finish(),
+        }
+    }
+}
+
+/// The encoding that the client wants, if it wants any.
+pub(crate) fn wanted(request: &HttpRequest) -> Option<Encoding> {
+    choose(request.headers().get(ACCEPT_ENCODING)?.to_str().ok()?)
 }
 
 /// The answer, compressed if that is wanted and pays.
@@ -52,11 +119,7 @@ pub(crate) async fn compress(request: &HttpRequest, mut response: HttpResponse) 
     };
     let Ok(compressed) = compressed else { return response.set_body(BoxBody::new(bytes)) };
     let mut response = response.set_body(BoxBody::new(compressed));
-    let name = match encoding {
-        Encoding::Zstd => "zstd",
-        Encoding::Gzip => "gzip",
-    };
-    response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+    response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.name()));
     response
 }
 

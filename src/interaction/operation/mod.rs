@@ -6,6 +6,7 @@ mod access_explain;
 mod accounting_of_disclosures;
 mod break_glass;
 mod convert;
+mod count;
 mod diff;
 mod docref;
 mod everything;
@@ -14,8 +15,10 @@ mod explain;
 mod given;
 mod lastn;
 mod lookup;
+mod member_match;
 mod meta;
 mod purge;
+mod refresh_members;
 mod reindex;
 mod subsumes;
 mod translate;
@@ -54,6 +57,9 @@ pub(super) const OPERATIONS: &[Mounted] = &[
     Mounted { name: "expunge", types: &["Patient"], levels: (true, false, true) },
     Mounted { name: "legal-hold", types: &["Patient"], levels: (true, false, true) },
     Mounted { name: "lift-legal-hold", types: &["Patient"], levels: (true, false, true) },
+    Mounted { name: "count", types: &[], levels: (false, true, false) },
+    Mounted { name: "member-match", types: &["Patient"], levels: (false, true, false) },
+    Mounted { name: "refresh-members", types: &["Group"], levels: (false, false, true) },
     Mounted { name: "everything", types: &["Patient", "Encounter"], levels: (false, true, true) },
     Mounted { name: "reindex", types: &[], levels: (true, true, true) },
     Mounted { name: "explain", types: &[], levels: (false, true, false) },
@@ -83,6 +89,9 @@ pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Out
         "purge" | "expunge" => purge::run(ctx, &operation).await,
         "legal-hold" => purge::hold(ctx, &operation).await,
         "lift-legal-hold" => purge::lift(ctx, &operation).await,
+        "count" => count::run(ctx, &operation).await,
+        "member-match" => member_match::run(ctx, &operation).await,
+        "refresh-members" => refresh_members::run(ctx, &operation).await,
         "everything" => everything::run(ctx, &operation).await,
         "reindex" => reindex::run(ctx, &operation).await,
         "explain" => explain::run(ctx, &operation).await,

@@ -32,11 +32,13 @@ mod choose;
 mod count;
 mod driver;
 pub(in crate::store) mod estimate;
+pub mod gone;
 pub mod include;
 mod matches;
 mod order;
 mod page;
 pub(in crate::store) mod predicate;
+pub mod range;
 mod resolve;
 
 use crate::access::permit::{Permit, Permitted};

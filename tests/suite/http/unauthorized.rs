@@ -7,7 +7,7 @@ use vesta::http::routes::{ENDPOINTS, Guard};
 /// A path that fits a template.
 fn example(template: &str) -> String {
     let path = template.replace("{type}", "Patient").replace("{id}", "1").replace("{version}", "1");
-    path.replace("{operation}", "validate").replace("{member}", "Observation")
+    path.replace("{operation}", "validate").replace("{member}", "Observation").replace("{job}", "1")
 }
 
 #[tokio::test(flavor = "multi_thread")]

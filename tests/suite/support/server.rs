@@ -69,6 +69,13 @@ impl TestServer {
         TestServer::begin(Clock::system(), false, change).await
     }
 
+    /// Whose jobs wait: the test works on them, or lets others.
+    pub async fn start_without_workers() -> TestServer {
+        let mut server = TestServer::start().await;
+        server.workers.drain(..).for_each(|it| it.abort());
+        server
+    }
+
     /// With a clock that stands still until the test steps it: `server.clock.step(microseconds)`.
     pub async fn start_at(time: &str) -> TestServer {
         TestServer::begin(Clock::stepped(time.parse().unwrap()), false, |_| {}).await
@@ -109,6 +116,7 @@ impl TestServer {
         config.listener.public_url = Some(format!("{scheme}://localhost:{}", address.port()));
         config.database.url = Some(database.settings.url.clone());
         config.database.connections = 4;
+        config.bulk.files = Some(folder.join("files").display().to_string());
         config.keys.root_key_file = Some(folder.join("root.key"));
         config.keys.checkpoint_key_file = Some(folder.join("checkpoint-key.pem"));
         config.tokens.key_set_file = Some(folder.join("token-keys.json"));
