@@ -13,7 +13,7 @@
 //! be completed: there is then nothing that could be changed between what was agreed to and what is done.
 
 use crate::access::permit::Permit;
-use crate::access::scope::Permission;
+use crate::access::scope::{Level, Permission};
 use crate::audit::event::Kind;
 use crate::crypto::random;
 use crate::fhir::date_time::instant;
@@ -126,14 +126,19 @@ pub(super) async fn lift(ctx: &Context, operation: &Operation) -> Result<Done, O
     }
 }
 
-/// Leave to destroy: only for whoever may delete whatever any patient has.
+/// Leave to destroy: only for a user who sees to privacy, sees whatever any patient has, and whose token lets its
+/// client delete it. The role alone deletes nothing by itself: that takes the second officer.
 fn officer(ctx: &Context) -> Result<Permit, Outcome> {
     let is_personal = |it: &ResourceType| {
         it.name() != audit_event::NAME && !ctx.definitions().patient_compartment(*it).is_empty()
     };
     let types: Vec<ResourceType> = ResourceType::all().filter(is_personal).collect();
-    let permit = permission::ask(ctx, Permission::Delete, &types)?;
-    if types.iter().any(|it| *permit.narrowing().of(*it) != Predicate::True) {
+    let permit = permission::ask(ctx, Permission::Read, &types)?;
+    let sees_all = types.iter().all(|it| *permit.narrowing().of(*it) == Predicate::True);
+    let scopes = ctx.principal.scopes.resources();
+    let whole = || scopes.iter().filter(|it| it.level == Level::User && it.query.is_empty());
+    let may_delete = types.iter().all(|it| whole().any(|scope| scope.covers(*it, Permission::Delete)));
+    if !ctx.facts.get()?.role.may_explain || !sees_all || !may_delete {
         return Err(permission::denied("not-an-officer"));
     }
     Ok(permit)

@@ -17,6 +17,7 @@ fn officer(server: &TestServer, name: &str) -> Caller {
     let mut claims = server.claims("user/*.cruds");
     claims["sub"] = name.into();
     claims["fhirUser"] = format!("Practitioner/{name}").into();
+    claims["role"] = "privacy-officer".into();
     server.bearer(server.sign(&claims))
 }
 
