@@ -8,7 +8,13 @@ use clap::Args;
 pub struct Bulk {
     /// Where exports and uploads are kept, sealed: a folder, or s3://bucket/prefix with the usual AWS_
     /// variables. Default: files, in the data folder
-    #[arg(long = "files", env = "VESTA_FILES", value_name = "FOLDER|URL", global = true)]
+    #[arg(
+        id = "files_storage",
+        long = "files",
+        env = "VESTA_FILES",
+        value_name = "FOLDER|URL",
+        global = true
+    )]
     pub files: Option<String>,
 
     /// How many exports and imports of one client may be under way at once
