@@ -3,7 +3,7 @@
 //! <https://hl7.org/fhir/R4/consent.html>
 //!
 //! Active Consents of scope `patient-privacy` count. Who asks, for what purpose, with what action, and when, is
-//! settled beforehand ([`directive`]: what is left is a [`Shape`] that many patients share); what remains are
+//! settled beforehand ([`directive`]: what is left is a [`shape::Shape`] that many patients share); what remains are
 //! conditions on the resource ([`shape`]): class, code, label, dates, named data. A nested provision is an
 //! exception to the one that it stands in; between Consents, and between provisions side by side, deny wins.
 //!

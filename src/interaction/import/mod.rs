@@ -1,5 +1,5 @@
 //! Bulk import, as far as the door has to do with it: asking for one, its status, its errors, its end; and writing
-//! for the worker that reads the lines ([`write`]).
+//! for the worker that reads the lines ([`mod@write`]).
 //!
 //! Where the lines come from is named in a manifest of URLs, each of which must lie below one of the sources that
 //! the settings allow; or the lines are sent with the request itself. Each line is validated, sealed and indexed
