@@ -97,7 +97,7 @@ await key.send("removeCredential", { credentialId: first.credentialId });
 await key.send("addCredential", { credential: { ...first, signCount: 0 } });
 await page.getByRole("button", { name: "Use a passkey" }).click();
 await page.getByText("this passkey is not good here").waitFor();
-await page.getByLabel("Code", { exact: true }).fill(oneTimePassword());
+await page.getByLabel("Code", { exact: true }).fill(oneTimePassword(1));
 await page.keyboard.press("Enter");
 
 // Removed, it is asked for no more; new recovery codes are shown once.

@@ -4,13 +4,16 @@ import { createHmac } from "node:crypto";
 
 export const setup = JSON.parse(process.env.VESTA_SETUP);
 
-/** The code that an authenticator app shows now (RFC 6238). */
-export function oneTimePassword(secret = setup.totp) {
+/**
+ * The code that an authenticator app shows now (RFC 6238), or whose clock is ahead by so many steps of 30 seconds: no
+ * code is taken twice, and whoever signs in again at once has none but the next.
+ */
+export function oneTimePassword(ahead = 0, secret = setup.totp) {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
   const bits = [...secret].map((letter) => alphabet.indexOf(letter).toString(2).padStart(5, "0")).join("");
   const key = Buffer.from(bits.match(/.{8}/g).map((octet) => parseInt(octet, 2)));
   const counter = Buffer.alloc(8);
-  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + ahead));
   const mac = createHmac("sha1", key).update(counter).digest();
   const number = mac.readUInt32BE(mac[19] & 15) & 0x7fffffff;
   return String(number % 1_000_000).padStart(6, "0");
