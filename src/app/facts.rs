@@ -21,7 +21,7 @@ use crate::store::policy_news::{EmergencyAccess, PolicyNews};
 use crate::store::resources::Stored;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::warn;
@@ -55,7 +55,8 @@ struct Known {
 
 /// What decisions of a tenant are made from.
 pub struct Policy {
-    horizon: i64,
+    /// Every transaction before this one is known. It moves on where nothing is new, too.
+    horizon: AtomicI64,
     roles: HashMap<Arc<str>, Arc<Role>>,
     /// The policies that were stored, by row: they take the place of the defaults.
     stored_roles: HashMap<i64, Arc<Role>>,
@@ -137,7 +138,7 @@ impl App {
         patient: &ResourceId,
     ) -> Result<Facts, Outcome> {
         let now = self.clock.now_microseconds();
-        let mut policy = self.policy(principal.tenant).await?.next(true);
+        let mut policy = self.policy(principal.tenant).await?.next();
         let access = EmergencyAccess {
             id: Uuid::nil(),
             subject: principal.subject.clone(),
@@ -164,12 +165,15 @@ impl App {
         }
         let asked = Instant::now();
         let before = known.policy.lock().unwrap_or_else(PoisonError::into_inner).1.clone();
-        let horizon = before.as_ref().map_or(0, |it| it.horizon);
+        let horizon = before.as_ref().map_or(0, |it| it.horizon.load(Ordering::Relaxed));
         let news = self.store.policy_news(tenant, horizon).await?;
         let policy = match before {
-            Some(before) if news.is_empty() && news.horizon == horizon => before,
+            Some(before) if news.is_empty() => {
+                before.horizon.store(news.horizon, Ordering::Relaxed);
+                before
+            }
             before => {
-                let mut policy = before.map_or_else(Policy::new, |it| it.next(!news.is_empty()));
+                let mut policy = before.map_or_else(Policy::new, |it| it.next());
                 policy.learn(news, &self.fhir_base());
                 Arc::new(policy)
             }
@@ -187,7 +191,7 @@ impl App {
 impl Policy {
     fn new() -> Policy {
         Policy {
-            horizon: 0,
+            horizon: AtomicI64::new(0),
             roles: Role::embedded(),
             stored_roles: HashMap::new(),
             accounts: HashMap::new(),
@@ -200,14 +204,10 @@ impl Policy {
         }
     }
 
-    /// The same, to be added to. Facts that were worked out stay where nothing is new.
-    fn next(&self, is_news: bool) -> Policy {
-        let facts = match is_news {
-            true => HashMap::new(),
-            false => self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        };
+    /// The same, to be added to: no facts were worked out from it yet.
+    fn next(&self) -> Policy {
         Policy {
-            horizon: self.horizon,
+            horizon: AtomicI64::new(self.horizon.load(Ordering::Relaxed)),
             roles: self.roles.clone(),
             stored_roles: self.stored_roles.clone(),
             accounts: self.accounts.clone(),
@@ -216,12 +216,12 @@ impl Policy {
             agreements: self.agreements.clone(),
             positions: self.positions.clone(),
             emergencies: self.emergencies.clone(),
-            facts: Mutex::new(facts),
+            facts: Mutex::default(),
         }
     }
 
     fn learn(&mut self, news: PolicyNews, base: &str) {
-        self.horizon = news.horizon;
+        self.horizon = AtomicI64::new(news.horizon);
         self.accounts.extend(news.accounts);
         for (id, document) in news.clients {
             let document: Value = serde_json::from_str(&document).unwrap_or_default();
