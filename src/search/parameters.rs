@@ -29,6 +29,8 @@ pub(super) struct TypeParameters {
     pub(super) list: Vec<Parameter>,
     /// The places of those that put a resource into a patient's compartment.
     pub(super) compartment: Vec<usize>,
+    /// The places of those under whose codes are only references that do so without exception.
+    pub(super) in_compartment: Vec<usize>,
 }
 
 /// One prepared parameter of one type.
@@ -85,7 +87,8 @@ impl AllParameters {
 
     /// Those of a type.
     pub(super) fn of_type(&self, resource_type: ResourceType) -> &TypeParameters {
-        static NONE: TypeParameters = TypeParameters { list: Vec::new(), compartment: Vec::new() };
+        static NONE: TypeParameters =
+            TypeParameters { list: Vec::new(), compartment: Vec::new(), in_compartment: Vec::new() };
         let place = usize::try_from(resource_type.code()).unwrap_or(usize::MAX);
         self.by_type.get(place).unwrap_or(&NONE)
     }
@@ -211,9 +214,13 @@ fn prepare(definitions: &Definitions, resource_type: ResourceType) -> TypeParame
         }
     }
     let codes = definitions.patient_compartment(resource_type);
-    let compartment =
+    let compartment: Vec<usize> =
         codes.iter().filter_map(|code| list.iter().position(|it| *it.definition.code == **code)).collect();
-    TypeParameters { list, compartment }
+    // What tells of a patient's destruction is a Provenance in nobody's compartment: it outlives their key.
+    let has_exceptions = resource_type.name() == "Provenance";
+    let sure = compartment.iter().filter(|_| !has_exceptions).filter_map(|place| list.get(*place));
+    let in_compartment = sure.flat_map(|it| it.asked.iter().copied()).collect();
+    TypeParameters { list, compartment, in_compartment }
 }
 
 fn parameter(types: &Types, of: TypeId, definition: &Arc<SearchParameter>) -> Parameter {

@@ -96,12 +96,7 @@ fn compartment_of(
     value: &str,
 ) -> Option<ResourceId> {
     let patient = value.strip_prefix("Patient/").filter(|_| kind == KeyKind::Reference)?;
-    // What tells of a patient's destruction refers to them, and is in nobody's compartment: it outlives their key.
-    if parameter.definition.url.contains("/Provenance-") {
-        return None;
-    }
-    let compartment = || parameters.compartment.iter().filter_map(|place| parameters.list.get(*place));
-    let is_within = |owner: &usize| compartment().any(|it| it.asked.contains(owner));
+    let is_within = |owner: &usize| parameters.in_compartment.contains(owner);
     // A reference to one version of a patient does not parse as an id, and stays as it is.
     parameter.asked.iter().all(is_within).then(|| ResourceId::parse(patient)).flatten()
 }
