@@ -20,7 +20,7 @@ use crate::fhir::date_time::DateTime;
 use crate::fhir::id::{ResourceType, TenantId};
 use crate::fhir::json::{Json, Limits};
 use crate::fhir::resource::Resource;
-use crate::interaction::context::{Context, KnownFacts, handling};
+use crate::interaction::context::Context;
 use crate::interaction::request::Interaction;
 use crate::interaction::{perform, reserved};
 use crate::store::audit_chain::Checkpoint;
@@ -189,27 +189,17 @@ async fn agreements(app: &Arc<App>, tenant: TenantId, now: i64) -> Found<Vec<Agr
 
 /// The server itself, at the door: recorded as anybody is.
 pub(super) fn context(app: &Arc<App>, tenant: TenantId, scope: &str, now: i64) -> Context {
-    Context {
-        app: Arc::clone(app),
-        rules: app.known_rules(tenant),
-        principal: Principal {
-            tenant,
-            subject: reserved::SERVER.to_owned(),
-            client_id: reserved::SERVER.to_owned(),
-            fhir_user: None,
-            patient: None,
-            scopes: Scopes::parse(scope),
-            role: Some(role::SERVER.to_owned()),
-            strong_since: None,
-            purpose: Some("HSYSADMIN".to_owned()),
-            token_id: String::new(),
-        },
-        request_id: app.new_id(),
-        network: None,
-        now,
-        handling: handling(true),
-        wants_representation: false,
-        respond_async: false,
-        facts: KnownFacts::default(),
-    }
+    let principal = Principal {
+        tenant,
+        subject: reserved::SERVER.to_owned(),
+        client_id: reserved::SERVER.to_owned(),
+        fhir_user: None,
+        patient: None,
+        scopes: Scopes::parse(scope),
+        role: Some(role::SERVER.to_owned()),
+        strong_since: None,
+        purpose: Some("HSYSADMIN".to_owned()),
+        token_id: String::new(),
+    };
+    Context::new(app, app.known_rules(tenant), principal, now)
 }

@@ -14,6 +14,7 @@ use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::json::{Limits, Node};
 use crate::fhir::outcome::Outcome;
 use crate::fhir::resource::Resource;
+use crate::search::query::Query;
 use crate::store::search::range::{Population, Span};
 use std::collections::BTreeSet;
 
@@ -77,20 +78,11 @@ async fn matching(
     let of = ResourceType::parse(name).ok_or_else(|| bad("a member-filter is Type?query"))?;
     let permit = permission::ask(ctx, Permission::Search, &[of])?;
     let predicate = condition(ctx, of, query, true)?;
-    let query = redact::asked(ctx, &permit, &super::export::read::query(of, predicate))?;
+    let query = redact::asked(ctx, &permit, &Query::new(vec![of], predicate, 1))?;
     let population = Population::Patients;
     let (mut found, mut after) = (BTreeSet::new(), Some(0));
     while let Some(from) = after {
-        let span = Span {
-            resource_type: of,
-            at,
-            since: None,
-            until: None,
-            population: &population,
-            after: from,
-            rows: 20_000,
-            bytes: 8 * 1024 * 1024,
-        };
+        let span = Span { after: from, rows: 20_000, ..Span::of(of, at, &population) };
         let page = ctx.app.store.span(ctx.tenant(), &query, ctx.verifier(), &span).await?;
         for stored in page.resources {
             trail.add(ctx, &stored);

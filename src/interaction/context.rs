@@ -79,6 +79,23 @@ impl KnownFacts {
 }
 
 impl Context {
+    /// A request that did not come over the network: strict, with an id of its own, and nothing more asked for.
+    #[must_use]
+    pub fn new(app: &Arc<App>, rules: Arc<Rules>, principal: Principal, now: i64) -> Context {
+        Context {
+            app: Arc::clone(app),
+            rules,
+            principal,
+            request_id: app.new_id(),
+            network: None,
+            now,
+            handling: handling(true),
+            wants_representation: false,
+            respond_async: false,
+            facts: KnownFacts::default(),
+        }
+    }
+
     /// Whose data is reached.
     #[must_use]
     pub fn tenant(&self) -> TenantId {

@@ -16,6 +16,7 @@ use crate::fhir::reference::Reference;
 use crate::fhir::resource::Resource;
 use crate::search::plan::plan;
 use crate::search::plan::set::{self, Need, Sets};
+use crate::store::concepts::Direction;
 use crate::store::concepts::StoredConcept;
 use crate::terminology::code_system::{CodeSystem, Concept, Property};
 use crate::terminology::expand::{Ready, unknown_value_set};
@@ -130,9 +131,10 @@ impl<'a> Shelf<'a> {
     async fn excerpt(&mut self, system: BigSystem) -> Result<(), Outcome> {
         let (store, tenant, number) = (&self.ctx.app.store, self.ctx.tenant(), system.number());
         let Some(version) = store.imported_system(tenant, number).await? else { return Ok(()) };
-        let mut steps = store.steps_below(tenant, (number, self.roots.clone()), MOST_STEPS).await?;
+        let mut steps =
+            store.steps(tenant, Direction::Down, (number, self.roots.clone()), MOST_STEPS).await?;
         let above = [self.asked.as_slice(), &self.roots].concat();
-        steps.extend(store.steps_above(tenant, (number, above), MOST_STEPS).await?);
+        steps.extend(store.steps(tenant, Direction::Up, (number, above), MOST_STEPS).await?);
         if i64::try_from(steps.len()).is_ok_and(|it| it > MOST_STEPS) {
             return Err(Outcome::too_costly("too much of a big code system is asked for, narrow it down"));
         }

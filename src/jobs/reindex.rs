@@ -53,7 +53,7 @@ async fn run(app: Arc<App>, lease: Lease) -> Result<Vec<u8>, JobFailure> {
 
 /// Those asked for, as far as anything of them is stored.
 async fn types(app: &App, lease: &Lease, walk: &Walk) -> Result<Vec<String>, JobFailure> {
-    let used = app.store.used_types(lease.tenant).await?.into_iter().map(|it| it.to_string());
+    let used = app.store.stored_types(lease.tenant).await?.into_iter().map(|it| it.to_string());
     Ok(used.filter(|it| walk.types.is_empty() || walk.types.contains(it)).collect())
 }
 

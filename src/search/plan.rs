@@ -130,7 +130,8 @@ pub fn plan(
     let mut resource_types = resource_types.to_vec();
     resource_types.sort_unstable();
     resource_types.dedup();
-    let mut query = control::start(setting, resource_types);
+    let count = setting.default_count.min(setting.max_count);
+    let mut query = Query::new(resource_types, Predicate::True, count);
     let mut issues = Vec::new();
     // The types come first: everything else is read by them.
     for (name, value) in parameters.iter().filter(|(name, _)| name == "_type") {

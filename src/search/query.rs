@@ -34,6 +34,25 @@ pub struct Query {
     pub effective: Vec<(String, String)>,
 }
 
+impl Query {
+    /// What satisfies the filter, so many to a page, whole, and nothing beside it.
+    #[must_use]
+    pub fn new(resource_types: Vec<ResourceType>, filter: Predicate, count: u32) -> Query {
+        Query {
+            resource_types,
+            filter,
+            sort: Vec::new(),
+            count,
+            cursor: None,
+            includes: Vec::new(),
+            total: Total::None,
+            summary: Summary::False,
+            elements: Vec::new(),
+            effective: Vec::new(),
+        }
+    }
+}
+
 /// <https://hl7.org/fhir/R4/search.html#total>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Total {

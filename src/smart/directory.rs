@@ -5,7 +5,7 @@
 
 use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::outcome::Outcome;
-use crate::interaction::context::{Context, KnownFacts, handling};
+use crate::interaction::context::Context;
 use crate::interaction::request::{Instance, Interaction, Parameters};
 use crate::interaction::{self};
 use crate::smart::error::OAuthError;
@@ -13,7 +13,6 @@ use crate::smart::flow::{self, Current};
 use crate::smart::page::{self, Choice, Page, Reply};
 use crate::smart::request::{Form, Request};
 use serde_json::Value;
-use std::sync::Arc;
 
 /// What the picker itself may do on the user's behalf.
 const SCOPE: &str = "user/Patient.rs user/Encounter.rs";
@@ -147,17 +146,11 @@ async fn perform(request: &Request, current: &Current, interaction: Interaction)
     let user = current.user().map_err(|_| Outcome::login())?;
     let client = current.flow.client.as_deref().unwrap_or("vesta");
     let principal = request.principal(&user.id.to_string(), client, user.fhir_user.as_deref(), SCOPE);
+    let rules = request.app.rules(request.tenant).await?;
     let ctx = Context {
-        app: Arc::clone(&request.app),
-        rules: request.app.rules(request.tenant).await?,
-        principal,
         request_id: request.id,
         network: request.network.clone(),
-        now: request.now,
-        handling: handling(true),
-        wants_representation: false,
-        respond_async: false,
-        facts: KnownFacts::default(),
+        ..Context::new(&request.app, rules, principal, request.now)
     };
     let response = interaction::perform(&ctx, interaction).await?;
     Ok(response.body.unwrap_or_default())

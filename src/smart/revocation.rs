@@ -9,7 +9,7 @@ use crate::access::scope::Scopes;
 use crate::app::{App, GoodToken};
 use crate::fhir::id::{ResourceId, ResourceType, TenantId};
 use crate::fhir::outcome::Outcome;
-use crate::interaction::context::{Context, KnownFacts, handling};
+use crate::interaction::context::Context;
 use crate::interaction::request::{Instance, Interaction, Parameters};
 use crate::smart::error::OAuthError;
 use crate::smart::grant;
@@ -60,30 +60,19 @@ async fn visit_goes_on(app: &Arc<App>, tenant: TenantId, encounter: &str) -> Res
     else {
         return Ok(false);
     };
-    let now = app.clock.now_microseconds();
-    let ctx = Context {
-        app: Arc::clone(app),
-        rules: app.rules(tenant).await?,
-        principal: Principal {
-            tenant,
-            subject: "vesta".to_owned(),
-            client_id: "vesta-visit".to_owned(),
-            fhir_user: None,
-            patient: None,
-            scopes: Scopes::parse("system/Encounter.r"),
-            role: Some(role::SERVER.to_owned()),
-            strong_since: None,
-            purpose: None,
-            token_id: String::new(),
-        },
-        request_id: crate::crypto::random::id(now),
-        network: None,
-        now,
-        handling: handling(true),
-        wants_representation: false,
-        respond_async: false,
-        facts: KnownFacts::default(),
+    let principal = Principal {
+        tenant,
+        subject: "vesta".to_owned(),
+        client_id: "vesta-visit".to_owned(),
+        fhir_user: None,
+        patient: None,
+        scopes: Scopes::parse("system/Encounter.r"),
+        role: Some(role::SERVER.to_owned()),
+        strong_since: None,
+        purpose: None,
+        token_id: String::new(),
     };
+    let ctx = Context::new(app, app.rules(tenant).await?, principal, app.clock.now_microseconds());
     let read = Interaction::Read { of: Instance { resource_type, id }, parameters: Parameters::new() };
     let goes_on = match crate::interaction::perform(&ctx, read).await {
         Ok(response) => {

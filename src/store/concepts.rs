@@ -19,6 +19,15 @@ pub struct StoredConcept {
     pub properties: String,
 }
 
+/// Which way the hierarchy is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// To what is above.
+    Up,
+    /// To what is below.
+    Down,
+}
+
 impl Store {
     /// The version of a big code system, if it was imported.
     ///
@@ -51,44 +60,28 @@ impl Store {
         Ok(rows.into_iter().map(read).collect())
     }
 
-    /// Every step up from these codes, as child and parent; one more than `most` if there are more.
+    /// Every step up or down from these codes, as child and parent; one more than `most` if there are more.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn steps_above(
+    pub async fn steps(
         &self,
         tenant: TenantId,
+        direction: Direction,
         (system, codes): (i16, Vec<String>),
         most: i64,
     ) -> Result<Vec<(String, String)>, StoreError> {
-        let sql = Sql::new(
-            "with recursive above (child, parent) as ( \
-             select child, parent from concept_parents where tenant = $1 and system = $2 and child = any($3) \
-             union select it.child, it.parent from above join concept_parents as it \
-             on it.tenant = $1 and it.system = $2 and it.child = above.parent) \
-             select child, parent from above limit $4 + 1",
-        );
-        let sql = sql.with(tenant.0).with(system).with(codes).with(most);
-        self.ask::<(Text, Text), _>(tenant, &[], &sql).await
-    }
-
-    /// Every step down from these codes, as child and parent; one more than `most` if there are more.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn steps_below(
-        &self,
-        tenant: TenantId,
-        (system, codes): (i16, Vec<String>),
-        most: i64,
-    ) -> Result<Vec<(String, String)>, StoreError> {
-        let sql = Sql::new(
-            "with recursive below (child, parent) as ( \
-             select child, parent from concept_parents where tenant = $1 and system = $2 and parent = any($3) \
-             union select it.child, it.parent from below join concept_parents as it \
-             on it.tenant = $1 and it.system = $2 and it.parent = below.child) \
-             select child, parent from below limit $4 + 1",
-        );
+        let (from, to) = match direction {
+            Direction::Up => ("child", "parent"),
+            Direction::Down => ("parent", "child"),
+        };
+        let sql = Sql::new(format!(
+            "with recursive way (child, parent) as ( \
+             select child, parent from concept_parents where tenant = $1 and system = $2 and {from} = any($3) \
+             union select it.child, it.parent from way join concept_parents as it \
+             on it.tenant = $1 and it.system = $2 and it.{from} = way.{to}) \
+             select child, parent from way limit $4 + 1"
+        ));
         let sql = sql.with(tenant.0).with(system).with(codes).with(most);
         self.ask::<(Text, Text), _>(tenant, &[], &sql).await
     }

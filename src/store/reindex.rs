@@ -75,15 +75,6 @@ pub struct Reindexed {
 }
 
 impl Store {
-    /// The types of which anything was ever stored.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn used_types(&self, tenant: TenantId) -> Result<Vec<ResourceType>, StoreError> {
-        let connection = self.connection(tenant).await?;
-        self.types_with_changes(&connection, tenant).await
-    }
-
     /// The greatest number of a row of that type; nothing where there is none.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use crate::access::scope::{Level, Permission, Scopes};
 use crate::app::App;
 use crate::fhir::id::TenantId;
 use crate::fhir::outcome::Outcome;
-use crate::interaction::context::{Context, KnownFacts, handling};
+use crate::interaction::context::Context;
 use crate::interaction::facts;
 use crate::interaction::permission::denied;
 use crate::store::revocations::RevocationKind;
@@ -62,28 +62,24 @@ impl Asker {
     /// What is legal cannot be found out now.
     pub async fn context(&self, app: &Arc<App>) -> Result<Context, Outcome> {
         let tenant = TenantId(self.tenant);
+        let principal = Principal {
+            tenant,
+            subject: self.subject.clone(),
+            client_id: self.client.clone(),
+            fhir_user: None,
+            patient: None,
+            scopes: Scopes::parse(&self.scopes),
+            role: self.role.clone(),
+            strong_since: None,
+            purpose: self.purpose.clone(),
+            token_id: self.token.clone(),
+        };
+        let rules = app.rules(tenant).await?;
         Ok(Context {
-            app: Arc::clone(app),
-            rules: app.rules(tenant).await?,
-            principal: Principal {
-                tenant,
-                subject: self.subject.clone(),
-                client_id: self.client.clone(),
-                fhir_user: None,
-                patient: None,
-                scopes: Scopes::parse(&self.scopes),
-                role: self.role.clone(),
-                strong_since: None,
-                purpose: self.purpose.clone(),
-                token_id: self.token.clone(),
-            },
             request_id: Uuid::parse_str(&self.request).unwrap_or_default(),
             network: self.network.clone(),
-            now: app.clock.now_microseconds(),
-            handling: handling(true),
-            wants_representation: false,
             respond_async: true,
-            facts: KnownFacts::default(),
+            ..Context::new(app, rules, principal, app.clock.now_microseconds())
         })
     }
 

@@ -16,7 +16,7 @@ use crate::interaction::record::{self, Asked, Trail};
 use crate::interaction::{cohort, permission, redact};
 use crate::search::plan::{Setting, plan};
 use crate::search::predicate::Predicate;
-use crate::search::query::{Query, Summary, Total};
+use crate::search::query::Query;
 use crate::store::search::gone::{Gone, GonePlace};
 use crate::store::search::range::{Members, Population, Span, SpanPage};
 use crate::store::versions::HistoryFilter;
@@ -54,7 +54,7 @@ pub async fn span(ctx: &Context, job: &ExportJob, next: &Next<'_>) -> Result<Spa
     let read = async {
         job.asker.check(ctx).await?;
         let permit = permission::ask(ctx, Permission::Search, &[next.of])?;
-        let query = redact::asked(ctx, &permit, &query(next.of, next.filter.clone()))?;
+        let query = redact::asked(ctx, &permit, &Query::new(vec![next.of], next.filter.clone(), 1))?;
         let span = spanned(job, next);
         let SpanPage { resources, next } =
             ctx.app.store.span(ctx.tenant(), &query, ctx.verifier(), &span).await?;
@@ -85,7 +85,7 @@ pub async fn gone(
     let read = async {
         job.asker.check(ctx).await?;
         let permit = permission::ask(ctx, Permission::Search, &[next.of])?;
-        let query = redact::asked(ctx, &permit, &query(next.of, Predicate::True))?;
+        let query = redact::asked(ctx, &permit, &Query::new(vec![next.of], Predicate::True, 1))?;
         let span = spanned(job, next);
         let (gone, place) = ctx.app.store.gone(ctx.tenant(), &query, ctx.verifier(), &span, after).await?;
         let mut trail = Trail::under(&permit);
@@ -256,21 +256,5 @@ fn spanned<'a>(job: &ExportJob, next: &Next<'a>) -> Span<'a> {
         after: next.after,
         rows: next.rows,
         bytes: next.bytes,
-    }
-}
-
-/// A question about one type.
-pub(in crate::interaction) fn query(of: ResourceType, filter: Predicate) -> Query {
-    Query {
-        resource_types: vec![of],
-        filter,
-        sort: Vec::new(),
-        count: 1,
-        cursor: None,
-        includes: Vec::new(),
-        total: Total::None,
-        summary: Summary::False,
-        elements: Vec::new(),
-        effective: Vec::new(),
     }
 }

@@ -19,6 +19,7 @@ use crate::interaction::response::Response;
 use crate::interaction::{permission, redact};
 use crate::search::extract;
 use crate::search::index::KeyKind;
+use crate::search::query::Query;
 use crate::store::search::range::{Population, Span};
 use std::collections::BTreeMap;
 use url::form_urlencoded;
@@ -43,20 +44,11 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
         }
     }
     let filter = read::condition(ctx, of, &criteria, true)?;
-    let query = redact::asked(ctx, &permit, &read::query(of, filter))?;
+    let query = redact::asked(ctx, &permit, &Query::new(vec![of], filter, 1))?;
     let at = ctx.app.clock.now_microseconds();
     let (mut total, mut groups, mut after) = (0_u64, BTreeMap::<String, u64>::new(), Some(0));
     while let Some(from) = after {
-        let span = Span {
-            resource_type: of,
-            at,
-            since: None,
-            until: None,
-            population: &Population::Everything,
-            after: from,
-            rows: 5_000,
-            bytes: 8 * 1024 * 1024,
-        };
+        let span = Span { after: from, ..Span::of(of, at, &Population::Everything) };
         let page = ctx.app.store.span(ctx.tenant(), &query, ctx.verifier(), &span).await?;
         total += page.resources.len() as u64;
         if let Some(by) = &by {

@@ -17,7 +17,7 @@ use crate::interaction::{page_link, permission, redact, search};
 use crate::search::include::{Direction, Include};
 use crate::search::plan::plan;
 use crate::search::predicate::Predicate;
-use crate::search::query::{Query, Summary, Total};
+use crate::search::query::Query;
 use crate::store::hot;
 
 /// `_count` where the client names none: a record is read to its end, so pages are large.
@@ -45,10 +45,6 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
         })
         .collect();
     let mut query = Query {
-        filter: Predicate::True,
-        resource_types: types,
-        sort: Vec::new(),
-        count: COUNT,
         cursor: cursor.as_ref().map(search::cursor_of).transpose()?,
         includes: vec![Include {
             direction: Direction::Forward,
@@ -57,10 +53,8 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
             parameter: None,
             target: None,
         }],
-        total: Total::None,
-        summary: Summary::False,
-        elements: Vec::new(),
         effective: parameters.clone(),
+        ..Query::new(types, Predicate::True, COUNT)
     };
     restrict(ctx, &mut query, &parameters)?;
     match &operation.id {

@@ -7,7 +7,6 @@ use super::{Refusal, Setting, built};
 use crate::conformance::search_parameter::SearchParameterKind;
 use crate::fhir::id::ResourceType;
 use crate::search::include::{Direction, Include};
-use crate::search::predicate::Predicate;
 use crate::search::query::{Query, Summary, Total};
 use crate::search::sort::{SortBy, SortKey};
 
@@ -17,22 +16,6 @@ const MOST_SORT_KEYS: usize = 8;
 const MOST_INCLUDES: usize = 32;
 
 type Result<T> = std::result::Result<T, Refusal>;
-
-/// A query that asks for everything, as far as nothing else is said.
-pub(super) fn start(setting: &Setting<'_>, resource_types: Vec<ResourceType>) -> Query {
-    Query {
-        resource_types,
-        filter: Predicate::True,
-        sort: Vec::new(),
-        count: setting.default_count.min(setting.max_count),
-        cursor: None,
-        includes: Vec::new(),
-        total: Total::None,
-        summary: Summary::False,
-        elements: Vec::new(),
-        effective: Vec::new(),
-    }
-}
 
 /// `_type`: only these of the types searched.
 pub(super) fn types(query: &mut Query, name: &str, value: &str) -> Result<()> {

@@ -78,6 +78,23 @@ pub struct Span<'a> {
     pub bytes: u64,
 }
 
+impl<'a> Span<'a> {
+    /// The first page of a type as it stood then, whenever it was changed: rows by the thousand, of some megabytes.
+    #[must_use]
+    pub fn of(resource_type: ResourceType, at: i64, population: &'a Population) -> Span<'a> {
+        Span {
+            resource_type,
+            at,
+            since: None,
+            until: None,
+            population,
+            after: 0,
+            rows: 5_000,
+            bytes: 8 * 1024 * 1024,
+        }
+    }
+}
+
 /// A page of a key range.
 #[derive(Clone, Debug, Default)]
 pub struct SpanPage {

@@ -5,23 +5,8 @@ use std::sync::Arc;
 use vesta::access::permit::Permit;
 use vesta::fhir::id::{ResourceId, ResourceType, TenantId};
 use vesta::search::predicate::Predicate;
-use vesta::search::query::{Query, Summary, Total};
+use vesta::search::query::Query;
 use vesta::store::search::range::{Population, Span};
-
-fn query(of: ResourceType) -> Query {
-    Query {
-        resource_types: vec![of],
-        filter: Predicate::True,
-        sort: Vec::new(),
-        count: 1,
-        cursor: None,
-        includes: Vec::new(),
-        total: Total::None,
-        summary: Summary::False,
-        elements: Vec::new(),
-        effective: Vec::new(),
-    }
-}
 
 /// Everything of a type as it stood, page by page; between pages `meanwhile` is done.
 async fn read(
@@ -33,20 +18,11 @@ async fn read(
     mut meanwhile: impl AsyncFnMut(usize),
 ) -> BTreeMap<String, Value> {
     let of = ResourceType::parse(of).unwrap();
-    let query = Permit::everything("test").search(query(of));
+    let query = Permit::everything("test").search(Query::new(vec![of], Predicate::True, 1));
     let (mut found, mut after) = (BTreeMap::new(), Some(0));
     for page in 0.. {
         let Some(from) = after else { break };
-        let span = Span {
-            resource_type: of,
-            at,
-            since: None,
-            until: None,
-            population,
-            after: from,
-            rows,
-            bytes: 3000,
-        };
+        let span = Span { after: from, rows, bytes: 3000, ..Span::of(of, at, population) };
         let app = &server.app;
         let rules = app.rules(TenantId::FIRST).await.unwrap();
         let read = app.store.span(TenantId::FIRST, &query, &rules.verifier, &span).await.unwrap();
