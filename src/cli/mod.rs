@@ -185,6 +185,25 @@ mod tests {
         assert!(arguments.with_demo && arguments.command.is_none());
     }
 
+    /// clap takes two arguments of one id for one, and gives each the other's value.
+    #[test]
+    fn no_argument_of_a_command_has_the_id_of_a_setting() {
+        fn ids(command: &clap::Command, is_global: bool) -> Vec<String> {
+            let arguments = command.get_arguments().filter(|it| it.is_global_set() == is_global);
+            arguments.map(|it| it.get_id().to_string()).collect()
+        }
+        fn shared(command: &clap::Command, settings: &[String]) -> Vec<String> {
+            let own = ids(command, false).into_iter().filter(|it| settings.contains(it));
+            let own = own.map(|it| format!("{} {it}", command.get_name()));
+            own.chain(command.get_subcommands().flat_map(|it| shared(it, settings))).collect()
+        }
+        let command = Arguments::command();
+        let settings = ids(&command, true);
+        assert!(settings.len() > 40, "{settings:?}");
+        let shared: Vec<_> = command.get_subcommands().flat_map(|it| shared(it, &settings)).collect();
+        assert_eq!(shared, Vec::<String>::new());
+    }
+
     #[test]
     fn commands_and_settings_do_not_share_a_name() {
         for line in [

@@ -67,7 +67,7 @@ pub struct Config {
 pub struct Data {
     /// The folder of dev mode: database, keys, certificates. Default: the user's data folder, or
     /// /var/lib/vesta for root
-    #[arg(long = "data", env = "VESTA_DATA", value_name = "FOLDER", global = true)]
+    #[arg(id = "data_folder", long = "data", env = "VESTA_DATA", value_name = "FOLDER", global = true)]
     pub folder: Option<PathBuf>,
 
     /// The tenant that a command is for, by the name in its URLs. Default: the first
@@ -257,7 +257,15 @@ pub struct Log {
     pub filter: String,
 
     /// How it is logged
-    #[arg(long = "log-format", env = "VESTA_LOG_FORMAT", value_enum, default_value_t, global = true)]
+    #[arg(
+        id = "log_format",
+        long = "log-format",
+        env = "VESTA_LOG_FORMAT",
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        global = true
+    )]
     pub format: LogFormat,
 }
 
