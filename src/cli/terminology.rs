@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::store::concepts::StoredConcept;
 use crate::terminology::release::{BigSystem, Line, Release};
+use crate::terminology::tabular;
 use anyhow::{Context as _, Result, anyhow};
 use clap::{Subcommand, ValueEnum};
 use std::collections::BTreeMap;
@@ -20,7 +21,8 @@ pub(super) enum Command {
         /// Which one
         system: System,
         /// loinc: Loinc.csv, ComponentHierarchyBySystem.csv; rxnorm: RXNCONSO.RRF, RXNREL.RRF; snomed: the
-        /// snapshot files of concepts, descriptions and relationships; icd10cm: the order file
+        /// snapshot files of concepts, descriptions and relationships; icd10cm: the order file, or the tabular list
+        /// as XML
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
         /// The version of the release, as codings state it
@@ -67,48 +69,81 @@ pub(super) async fn run(config: &Config, command: &Command) -> Result<()> {
 
 async fn import(app: &App, system: BigSystem, path: &PathBuf) -> Result<usize> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut file = BufReader::new(file);
+    if system == BigSystem::Icd10Cm && file.fill_buf()?.trim_ascii_start().starts_with(b"<") {
+        return import_tabular(app, system, path).await;
+    }
     let mut release = Release::new(system);
-    let (mut concepts, mut steps) = (BTreeMap::new(), Vec::new());
+    let mut parcel = Parcel::default();
     let mut count = 0;
-    for line in BufReader::new(file).lines() {
+    for line in file.lines() {
         let line = line.with_context(|| format!("{} line {}", path.display(), count + 1))?;
         for said in release.line(&line).map_err(|it| anyhow!("{}: {it}", path.display()))? {
-            match said {
-                Line::Parent { child, parent } => steps.push((child, parent)),
-                Line::Concept { code, display, is_active, properties } => {
-                    let new = || StoredConcept { code: code.clone(), active: -1, ..StoredConcept::default() };
-                    let concept: &mut StoredConcept = concepts.entry(code.clone()).or_insert_with(new);
-                    concept.display = display.or(concept.display.take());
-                    concept.active = is_active.map_or(concept.active, i16::from);
-                    for (name, value) in properties {
-                        concept.properties.push_str(&format!("{name}\t{value}\n"));
-                    }
-                }
-            }
+            parcel.add(said);
         }
         count += 1;
-        if concepts.len() + steps.len() >= TOGETHER {
-            send(app, system, std::mem::take(&mut concepts), std::mem::take(&mut steps)).await?;
+        if parcel.len() >= TOGETHER {
+            std::mem::take(&mut parcel).send(app, system).await?;
         }
         if count % PROGRESS == 0 {
             println!("{}: {count} lines", path.display());
         }
     }
-    send(app, system, concepts, steps).await?;
+    parcel.send(app, system).await?;
     Ok(count)
 }
 
-async fn send(
-    app: &App,
-    system: BigSystem,
+/// The tabular list of ICD-10-CM, which is read whole: it has some ten megabytes.
+async fn import_tabular(app: &App, system: BigSystem, path: &PathBuf) -> Result<usize> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let lines = tabular::read(&text).map_err(|it| anyhow!("{}: {it}", path.display()))?;
+    let count = lines.len();
+    let mut parcel = Parcel::default();
+    for line in lines {
+        parcel.add(line);
+        if parcel.len() >= TOGETHER {
+            std::mem::take(&mut parcel).send(app, system).await?;
+        }
+    }
+    parcel.send(app, system).await?;
+    Ok(count)
+}
+
+/// What is sent together: no code comes twice in it.
+#[derive(Default)]
+struct Parcel {
     concepts: BTreeMap<String, StoredConcept>,
     steps: Vec<(String, String)>,
-) -> Result<()> {
-    if !concepts.is_empty() {
-        app.store.put_concepts(app.tenant, system.number(), concepts.into_values().collect()).await?;
+}
+
+impl Parcel {
+    fn len(&self) -> usize {
+        self.concepts.len() + self.steps.len()
     }
-    if !steps.is_empty() {
-        app.store.put_steps(app.tenant, system.number(), steps).await?;
+
+    fn add(&mut self, line: Line) {
+        match line {
+            Line::Parent { child, parent } => self.steps.push((child, parent)),
+            Line::Concept { code, display, is_active, properties } => {
+                let new = || StoredConcept { code: code.clone(), active: -1, ..StoredConcept::default() };
+                let concept = self.concepts.entry(code.clone()).or_insert_with(new);
+                concept.display = display.or(concept.display.take());
+                concept.active = is_active.map_or(concept.active, i16::from);
+                for (name, value) in properties {
+                    concept.properties.push_str(&format!("{name}\t{value}\n"));
+                }
+            }
+        }
     }
-    Ok(())
+
+    async fn send(self, app: &App, system: BigSystem) -> Result<()> {
+        if !self.concepts.is_empty() {
+            let concepts = self.concepts.into_values().collect();
+            app.store.put_concepts(app.tenant, system.number(), concepts).await?;
+        }
+        if !self.steps.is_empty() {
+            app.store.put_steps(app.tenant, system.number(), self.steps).await?;
+        }
+        Ok(())
+    }
 }

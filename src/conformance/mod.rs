@@ -11,5 +11,6 @@ pub mod package;
 mod rulebook;
 pub mod sealing;
 pub mod search_parameter;
+pub mod terminology_capabilities;
 pub mod validate;
 mod value_set;

@@ -13,7 +13,9 @@ use crate::fhir::issue_type::IssueType;
 use crate::fhir::outcome::{Issue, Outcome};
 use crate::fhir::resource::Resource;
 use crate::interaction;
-use crate::interaction::request::{HistoryOf, Instance, Interaction, Operation, Parameters, Patch, Target};
+use crate::interaction::request::{
+    HistoryOf, Instance, Interaction, Operation, Parameters, Patch, Statement, Target,
+};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use std::sync::Arc;
@@ -23,7 +25,9 @@ type Answer = Result<HttpResponse, Refusal>;
 pub(super) async fn capabilities(call: Call) -> Answer {
     let asked = Asked::of(&call)?;
     let (app, tenant) = (Arc::clone(&call.app), call.app.tenant);
-    let told = async move { interaction::capabilities(&app, tenant).await };
+    let terminology = call.parameters()?.iter().any(|(name, value)| name == "mode" && value == "terminology");
+    let statement = if terminology { Statement::Terminology } else { Statement::Full };
+    let told = async move { interaction::capabilities(&app, tenant, statement).await };
     let told = call.edge.runtime.spawn(told).await;
     let response = told.map_err(|_| Outcome::exception("the CapabilityStatement cannot be told"))?;
     let tag = validators::tag_of(response.body.as_deref().unwrap_or_default());

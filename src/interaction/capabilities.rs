@@ -10,6 +10,7 @@ use super::response::Response;
 use crate::app::App;
 use crate::app::rules::Rules;
 use crate::conformance::capability::{self, Mounted, MountedOperation, Security};
+use crate::conformance::terminology_capabilities::{self, About};
 use crate::fhir::id::ResourceType;
 
 /// What every type has.
@@ -49,6 +50,16 @@ const OURS: [(&str, &str); 4] = [
     ("refresh-members", "urn:vesta:operation:refresh-members"),
 ];
 
+/// When what is said here was last changed.
+const CHANGED: &str = "2026-11-25";
+
+/// The TerminologyCapabilities.
+pub(super) fn terminology(app: &App) -> Response {
+    let base = app.fhir_base();
+    let about = About { base: &base, software_version: env!("CARGO_PKG_VERSION"), date: CHANGED };
+    Response::ok(terminology_capabilities::statement(&about))
+}
+
 pub(super) fn statement(app: &App, rules: &Rules) -> Response {
     Response::ok(rules.capability_statement(|| text(app, rules)).to_owned())
 }
@@ -81,7 +92,7 @@ fn text(app: &App, rules: &Rules) -> String {
     let mounted = Mounted {
         base: &base,
         software_version: env!("CARGO_PKG_VERSION"),
-        date: "2026-11-24",
+        date: CHANGED,
         types,
         system_interactions: vec!["transaction", "batch", "search-system", "history-system"],
         operations: operations.chain(asynchronous).collect(),

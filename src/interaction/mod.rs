@@ -42,7 +42,7 @@ use crate::fhir::id::TenantId;
 use crate::fhir::outcome::Outcome;
 use context::Context;
 use record::{Asked, Done};
-use request::{HistoryOf, Interaction};
+use request::{HistoryOf, Interaction, Statement};
 use response::Response;
 use std::future::Future;
 use std::pin::Pin;
@@ -78,7 +78,12 @@ async fn act(ctx: &Context, interaction: Interaction) -> Result<Done, Outcome> {
 
 async fn act_knowing(ctx: &Context, interaction: Interaction) -> Result<Done, Outcome> {
     match interaction {
-        Interaction::Capabilities => Ok(Done::recorded(capabilities::statement(&ctx.app, &ctx.rules))),
+        Interaction::Capabilities { statement: Statement::Full } => {
+            Ok(Done::recorded(capabilities::statement(&ctx.app, &ctx.rules)))
+        }
+        Interaction::Capabilities { statement: Statement::Terminology } => {
+            Ok(Done::recorded(capabilities::terminology(&ctx.app)))
+        }
         Interaction::Read { of, parameters } if of.resource_type.name() == audit_event::NAME => {
             audit_event::read(ctx, &of, &parameters).await
         }
@@ -117,7 +122,10 @@ async fn act_knowing(ctx: &Context, interaction: Interaction) -> Result<Done, Ou
 
 /// `GET /metadata`, which needs no principal: what the server is and can do.
 /// It is told without a database, too: then as it was when that was last asked.
-pub async fn capabilities(app: &App, tenant: TenantId) -> Response {
+pub async fn capabilities(app: &App, tenant: TenantId, asked: Statement) -> Response {
+    if asked == Statement::Terminology {
+        return capabilities::terminology(app);
+    }
     let rules = app.rules(tenant).await.unwrap_or_else(|_| app.known_rules(tenant));
     capabilities::statement(app, &rules)
 }

@@ -193,7 +193,7 @@ impl Asked {
     /// What an interaction asks for.
     pub(super) fn of(interaction: &Interaction) -> Asked {
         let (kind, entity, detail) = match interaction {
-            Interaction::Capabilities => (Kind::Operation, None, None),
+            Interaction::Capabilities { .. } => (Kind::Operation, None, None),
             Interaction::Read { of, parameters } => {
                 (Kind::Read, Some(entity(of.resource_type, &of.id, None)), shown(parameters))
             }

@@ -15,7 +15,10 @@ pub type Parameters = Vec<(String, String)>;
 #[derive(Debug)]
 pub enum Interaction {
     /// `GET /metadata`
-    Capabilities,
+    Capabilities {
+        /// Which statement.
+        statement: Statement,
+    },
     /// `GET /Patient/1`
     Read {
         /// Which resource.
@@ -89,6 +92,15 @@ pub enum Interaction {
     },
     /// `POST /Patient/1/$everything`
     Operation(Operation),
+}
+
+/// Which statement is asked for. <https://hl7.org/fhir/R4/http.html#capabilities>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// The CapabilityStatement. It is also the answer to `normative`, as the specification allows.
+    Full,
+    /// The TerminologyCapabilities.
+    Terminology,
 }
 
 /// An operation and its input. <https://hl7.org/fhir/R4/operations.html>

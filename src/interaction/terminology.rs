@@ -67,6 +67,12 @@ impl<'a> Shelf<'a> {
         }
     }
 
+    /// Forgets what was found, for a question about other codes.
+    pub(super) fn clear(&mut self) {
+        self.library = Library::default();
+        self.tried.clear();
+    }
+
     /// The code system of that canonical.
     pub(super) async fn code_system(&mut self, canonical: &str) -> Result<Option<Arc<CodeSystem>>, Outcome> {
         if self.library.code_system(canonical).is_none() {

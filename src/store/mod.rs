@@ -24,6 +24,7 @@ pub mod audit_events;
 pub mod audit_forward;
 pub mod audit_log;
 pub mod clients;
+pub mod closures;
 pub mod concepts;
 pub mod connection;
 pub mod consents;

@@ -9,6 +9,7 @@ pub mod concept_map;
 pub mod expand;
 pub mod library;
 pub mod release;
+pub mod tabular;
 pub mod validate_code;
 pub mod value_set;
 

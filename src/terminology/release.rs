@@ -5,7 +5,7 @@
 //!
 //! What a file holds is told by its first line. The display of a SNOMED CT concept is its fully specified
 //! name: which synonym is preferred depends on a language reference set, which is not read. Of ICD-10-CM the
-//! order file is read, not the tabular XML.
+//! order file is read here, the tabular list (XML) by `tabular.rs`.
 
 use std::collections::HashSet;
 

@@ -5,7 +5,9 @@ use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::json::{Json, Limits, Node};
 use crate::fhir::outcome::Outcome;
 use crate::fhir::resource::Resource;
-use crate::interaction::request::{HistoryOf, Instance, Interaction, Operation, Parameters, Patch, Target};
+use crate::interaction::request::{
+    HistoryOf, Instance, Interaction, Operation, Parameters, Patch, Statement, Target,
+};
 use base64::Engine as _;
 use url::form_urlencoded;
 
@@ -210,7 +212,10 @@ impl Asked {
             of.map(|(resource_type, id)| Instance { resource_type, id }).ok_or_else(bad)
         };
         match *segments.as_slice() {
-            ["metadata"] => Ok(Interaction::Capabilities),
+            ["metadata"] if parameters.iter().any(|it| it.0 == "mode" && it.1 == "terminology") => {
+                Ok(Interaction::Capabilities { statement: Statement::Terminology })
+            }
+            ["metadata"] => Ok(Interaction::Capabilities { statement: Statement::Full }),
             [] => Ok(Interaction::Search { resource_type: None, compartment: None, parameters }),
             ["_history"] => Ok(Interaction::History { of: HistoryOf::System, parameters }),
             [name] => {

@@ -60,6 +60,11 @@ impl<'a> Given<'a> {
             .filter(|it| it.is_object())
     }
 
+    /// Every object of that name.
+    pub(super) fn objects(&self, name: &str) -> impl Iterator<Item = Node<'a>> {
+        self.parameters(name).filter_map(value).filter(|it| it.is_object())
+    }
+
     /// The resource of that name, which may also be the whole body.
     pub(super) fn resource(&self, name: &str, of: &str) -> Option<Node<'a>> {
         let body = self.operation.body.as_ref().filter(|it| it.resource_type().name() == of);

@@ -5,6 +5,7 @@
 mod access_explain;
 mod accounting_of_disclosures;
 mod break_glass;
+mod closure;
 mod convert;
 mod count;
 mod diff;
@@ -68,6 +69,7 @@ pub(super) const OPERATIONS: &[Mounted] = &[
     Mounted { name: "subsumes", types: &["CodeSystem"], levels: (false, true, true) },
     Mounted { name: "expand", types: &["ValueSet"], levels: (false, true, true) },
     Mounted { name: "translate", types: &["ConceptMap"], levels: (false, true, true) },
+    Mounted { name: "closure", types: &["ConceptMap"], levels: (true, false, false) },
 ];
 
 pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Outcome> {
@@ -100,6 +102,7 @@ pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Out
         "subsumes" => subsumes::run(ctx, &operation).await,
         "expand" => expand::run(ctx, &operation).await,
         "translate" => translate::run(ctx, &operation).await,
+        "closure" => closure::run(ctx, &operation).await,
         _ => Err(Outcome::not_supported("there is no such operation here")),
     }
 }

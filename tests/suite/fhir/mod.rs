@@ -2,6 +2,7 @@
 
 mod audit_event;
 mod batch;
+mod code_systems;
 mod conditional;
 mod history;
 mod instance;

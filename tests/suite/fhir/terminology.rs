@@ -2,10 +2,7 @@
 
 use super::ids;
 use crate::support::server::TestServer;
-use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 fn animals() -> Value {
     json!({"resourceType": "CodeSystem", "id": "animals", "url": "http://example.org/animals", "version": "1",
@@ -33,7 +30,7 @@ async fn server() -> TestServer {
     server
 }
 
-fn value<'a>(parameters: &'a Value, name: &str) -> &'a Value {
+pub(super) fn value<'a>(parameters: &'a Value, name: &str) -> &'a Value {
     let list = parameters["parameter"].as_array().unwrap();
     let found = list.iter().find(|it| it["name"] == name);
     let members = found.and_then(Value::as_object);
@@ -186,6 +183,7 @@ async fn who_may_not_search_may_not_ask() {
         "CodeSystem/$lookup?system=http://example.org/animals&code=owl",
         "CodeSystem/$subsumes?system=http://example.org/animals&codeA=owl&codeB=cat",
         "ConceptMap/$translate?system=http://example.org/animals&code=owl",
+        "$closure?name=mine",
     ] {
         assert_eq!(stranger.get(url).await.status, 403, "{url}");
     }
@@ -261,86 +259,91 @@ async fn a_search_is_held_to_so_many_codes() {
     system.get("ValueSet/many/$expand?count=1").await.assert_status(200);
 }
 
-/// The command, as an operator runs it beside the servers.
-fn import(server: &TestServer, system: &str, files: &[&Path]) -> (bool, String) {
-    let file = |file: &Option<PathBuf>| file.clone().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_vesta"))
-        .args(["terminology", "import", system, "--release", "2026"])
-        .args(files)
-        .env("VESTA_DATABASE_URL", server.database.settings.url.expose_secret())
-        .env("VESTA_ROOT_KEY_FILE", file(&server.app.config.keys.root_key_file))
-        .env("VESTA_CHECKPOINT_KEY_FILE", file(&server.app.config.keys.checkpoint_key_file))
-        .env("VESTA_TOKEN_KEY_SET", file(&server.app.config.tokens.key_set_file))
-        .output()
-        .expect("the command runs");
-    let printed = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closure_grows_and_is_its_keepers_own() {
+    let server = server().await;
+    let system = server.system();
+    let asked = |name: &str, codes: &[&str], version: Option<&str>| {
+        let mut parameter = vec![json!({"name": "name", "valueString": name})];
+        parameter.extend(codes.iter().map(
+            |it| json!({"name": "concept", "valueCoding": {"system": "http://example.org/animals", "code": it}}),
+        ));
+        parameter.extend(version.map(|it| json!({"name": "version", "valueString": it})));
+        json!({"resourceType": "Parameters", "parameter": parameter})
+    };
+    let pairs = |map: &Value| {
+        let elements = map["group"][0]["element"].as_array().cloned().unwrap_or_default();
+        let mut pairs = Vec::new();
+        for element in &elements {
+            for target in element["target"].as_array().unwrap() {
+                assert_eq!(target["equivalence"], "subsumes");
+                pairs.push(format!(
+                    "{} < {}",
+                    element["code"].as_str().unwrap(),
+                    target["code"].as_str().unwrap()
+                ));
+            }
+        }
+        pairs.sort();
+        pairs
+    };
+    let url = "$closure";
+    // Before it is begun there is none.
+    assert_eq!(system.post(url, &asked("t", &["cat"], None)).await.assert_status(404).issue(), "not-found");
+    let map = system.post(url, &asked("t", &[], None)).await.assert_status(200).json();
+    assert_eq!(
+        (&map["resourceType"], &map["version"], &map["group"]),
+        (&json!("ConceptMap"), &json!("0"), &Value::Null)
+    );
+    let map = system.post(url, &asked("t", &["owl", "cat"], None)).await.assert_status(200).json();
+    assert_eq!((&map["version"], pairs(&map)), (&json!("1"), vec![]));
+    let map = system.post(url, &asked("t", &["bird", "owl"], None)).await.assert_status(200).json();
+    assert_eq!((&map["version"], pairs(&map)), (&json!("2"), vec!["owl < bird".to_owned()]));
+    let map = system.post(url, &asked("t", &["animal", "dodo"], None)).await.assert_status(200).json();
+    let expected = ["bird < animal", "cat < animal", "dodo < animal", "dodo < bird", "owl < animal"];
+    assert_eq!((&map["version"], pairs(&map)), (&json!("3"), expected.map(str::to_owned).to_vec()));
+    // What is there already is nothing new.
+    let map = system.post(url, &asked("t", &["owl"], None)).await.assert_status(200).json();
+    assert_eq!((&map["version"], pairs(&map)), (&json!("3"), vec![]));
+    // Everything since a version, for who lost it.
+    let map = system.post(url, &asked("t", &[], Some("1"))).await.assert_status(200).json();
+    assert_eq!(pairs(&map).len(), 6);
+    assert_eq!(pairs(&system.post(url, &asked("t", &[], Some("2"))).await.json()).len(), 5);
+    let ahead = system.post(url, &asked("t", &[], Some("9"))).await;
+    assert_eq!(ahead.issue(), "business-rule");
+    // A code that does not exist adds nothing, nor does what came with it.
+    let unknown = system.post(url, &asked("t", &["cat", "unicorn"], None)).await.assert_status(400);
+    assert_eq!(unknown.issue(), "code-invalid");
+    assert_eq!(system.post(url, &asked("", &[], None)).await.assert_status(400).issue(), "value");
+    assert_eq!(system.post(url, &json!({"resourceType": "Parameters"})).await.issue(), "required");
+    // Another client has no such table.
+    let other = server.user("user/CodeSystem.rs");
+    assert_eq!(other.post(url, &asked("t", &["cat"], None)).await.assert_status(404).issue(), "not-found");
+    // Begun anew it is empty.
+    system.post(url, &asked("t", &[], None)).await.assert_status(200);
+    let map = system.post(url, &asked("t", &["owl", "bird"], None)).await.assert_status(200).json();
+    assert_eq!((&map["version"], pairs(&map)), (&json!("1"), vec!["owl < bird".to_owned()]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn big_code_systems_are_imported_and_asked() {
+async fn what_is_answered_about_codes_is_told_to_everybody() {
     let server = TestServer::start().await;
-    let folder = std::env::temp_dir().join(format!("vesta-terminology-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let file = |name: &str, text: &str| {
-        let path = folder.join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    };
-    let concepts = file(
-        "concepts.txt",
-        "id\teffectiveTime\tactive\tmoduleId\tdefinitionStatusId\n1\t2026\t1\tm\td\n2\t2026\t1\tm\td\n3\t2026\t0\tm\td\n4\t2026\t1\tm\td\n",
-    );
-    let names = file(
-        "names.txt",
-        "id\tactive\tconceptId\ttypeId\tterm\n9\t1\t1\t900000000000003001\tFinding (finding)\n8\t1\t2\t900000000000003001\tPain (finding)\n",
-    );
-    let steps = file(
-        "steps.txt",
-        "id\tactive\tsourceId\tdestinationId\ttypeId\n5\t1\t2\t1\t116680003\n6\t1\t3\t2\t116680003\n",
-    );
-    let (is_done, printed) = import(&server, "snomed", &[&concepts, &names, &steps]);
-    assert!(is_done && printed.contains("imported http://snomed.info/sct"), "{printed}");
-    let (is_done, printed) = import(&server, "loinc", &[&concepts]);
-    assert!(!is_done && printed.contains("first line"), "{printed}");
-    std::fs::remove_dir_all(&folder).unwrap();
-
-    let system = server.system();
-    let sct = "http://snomed.info/sct";
-    let pain = system.get(&format!("CodeSystem/$lookup?system={sct}&code=2")).await.assert_status(200).json();
+    let told = server.stranger().get("metadata?mode=terminology").await.assert_status(200).json();
     assert_eq!(
-        (value(&pain, "display"), value(&pain, "version")),
-        (&json!("Pain (finding)"), &json!("2026"))
+        (&told["resourceType"], &told["kind"]),
+        (&json!("TerminologyCapabilities"), &json!("instance"))
     );
-    let above = system.get(&format!("CodeSystem/$subsumes?system={sct}&codeA=1&codeB=3")).await.json();
-    assert_eq!(value(&above, "outcome"), "subsumes");
-    let inline = |filter: Value| {
-        json!({"resourceType": "ValueSet", "status": "active", "id": "findings", "url": "http://example.org/findings",
-        "compose": {"include": [{"system": sct, "filter": filter}]}})
-    };
-    let findings = inline(json!([{"property": "concept", "op": "is-a", "value": "1"}]));
-    let all = system.post("ValueSet/$expand", &findings).await.assert_status(200).json();
-    assert_eq!(all["expansion"]["total"], 3);
-    assert_eq!(system.post("ValueSet/$expand", &inline(json!([]))).await.issue(), "too-costly");
-    system.put("ValueSet/findings", &findings).await.assert_status(201);
-    for (code, expected) in [("3", true), ("4", false), ("5", false)] {
-        let url = format!("ValueSet/findings/$validate-code?system={sct}&code={code}");
-        assert_eq!(value(&system.get(&url).await.json(), "result"), expected, "{code}");
-    }
-    for code in ["1", "2", "4"] {
-        let seen = json!({"resourceType": "Observation", "id": code, "status": "final",
-            "code": {"coding": [{"system": sct, "code": code}]}});
-        system.put(&format!("Observation/{code}"), &seen).await.assert_status(201);
-    }
-    for query in [
-        format!("code:below={sct}|1"),
-        "code:in=http://example.org/findings".to_owned(),
-        format!("code:above={sct}|2"),
-    ] {
-        let mut found = ids(&system.get(&format!("Observation?{query}")).await.assert_status(200).json());
-        found.sort();
-        assert_eq!(found, ["1", "2"], "{query}");
-    }
-    let loinc = "CodeSystem/$lookup?system=http://loinc.org&code=1-8";
-    assert_eq!(system.get(loinc).await.assert_status(404).issue(), "not-found");
+    assert_eq!(
+        told["implementation"]["url"],
+        server.stranger().get("metadata").await.json()["implementation"]["url"]
+    );
+    let whole = server.stranger().get("metadata?mode=full").await.assert_status(200).text();
+    assert!(whole.contains("CapabilityStatement") && whole.contains(r#""name":"closure""#));
+    let validated =
+        server.system().post("TerminologyCapabilities/$validate", &told).await.assert_status(200).json();
+    assert_eq!(validated["issue"][0]["severity"], "information", "{validated}");
+    let bundle = json!({"resourceType": "Bundle", "type": "batch", "entry": [
+        {"request": {"method": "GET", "url": "metadata?mode=terminology"}}]});
+    let answer = server.system().post("", &bundle).await.assert_status(200).json();
+    assert_eq!(answer["entry"][0]["resource"]["resourceType"], "TerminologyCapabilities");
 }

@@ -1,0 +1,2 @@
+drop table closure_codes;
+drop table closures;
