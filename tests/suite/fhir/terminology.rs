@@ -312,7 +312,7 @@ async fn a_closure_grows_and_is_its_keepers_own() {
     let ahead = system.post(url, &asked("t", &[], Some("9"))).await;
     assert_eq!(ahead.issue(), "business-rule");
     // A code that does not exist adds nothing, nor does what came with it.
-    let unknown = system.post(url, &asked("t", &["cat", "unicorn"], None)).await.assert_status(400);
+    let unknown = system.post(url, &asked("t", &["cat", "unicorn"], None)).await.assert_status(422);
     assert_eq!(unknown.issue(), "code-invalid");
     assert_eq!(system.post(url, &asked("", &[], None)).await.assert_status(400).issue(), "value");
     assert_eq!(system.post(url, &json!({"resourceType": "Parameters"})).await.issue(), "required");
