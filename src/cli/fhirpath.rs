@@ -2,11 +2,12 @@
 
 use crate::clock::Clock;
 use crate::conformance::definitions::Definitions;
+use crate::conformance::validate::surroundings::Known;
 use crate::fhir::json::{Json, Limits, quote};
 use crate::fhir::outcome::Outcome;
 use crate::fhir::xml;
 use crate::fhirpath::value::{Element, Item, Value};
-use crate::fhirpath::{Environment, Expression};
+use crate::fhirpath::{Environment, Expression, Surroundings};
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
 use std::io::Read as _;
@@ -48,7 +49,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         expression.check(types, &json.root().string("resourceType").unwrap_or_default())?;
     }
     let now = Some(Clock::system().now());
-    let env = Environment { now, ..Environment::of(types, focus.clone()) };
+    let known = Known::of(&definitions);
+    let surroundings: Option<&dyn Surroundings> = Some(&known);
+    let env = Environment { now, surroundings, ..Environment::of(types, focus.clone()) };
     for item in expression.evaluate(&env, focus)? {
         println!("{}\t{}", item.type_name(types), as_json(&item));
     }

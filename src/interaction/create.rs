@@ -30,14 +30,14 @@ pub(super) async fn run(
 ) -> Result<Done, Outcome> {
     let permit = permission::ask(ctx, Permission::Create, &[resource.resource_type()])?;
     let Some(criteria) = if_none_exist else {
-        let issues = prepare::validated(ctx, &resource)?;
+        let issues = prepare::validated(ctx, &resource).await?;
         let id = ResourceId::from(random::id(ctx.deed_time()));
         let new = New::prepare(ctx, &permit, &resource, &id, Kind::Create).await?;
         ctx.app.store.write(ctx.tenant(), vec![new.deed], vec![new.row]).await?;
         return Ok(Done::recorded(created(new.about, new.stamped, issues)));
     };
     let search = permission::ask(ctx, Permission::Search, &[resource.resource_type()])?;
-    let issues = prepare::validated(ctx, &resource)?;
+    let issues = prepare::validated(ctx, &resource).await?;
     let query = conditional::query(ctx, resource.resource_type(), &criteria)?;
     let mut unit = ctx.app.store.begin(ctx.tenant(), &[query.lock()]).await?;
     match conditional::find_one(ctx, &mut unit, &search, &query).await? {

@@ -17,6 +17,7 @@ pub mod turned_away;
 mod audit_event;
 mod bundle;
 mod capabilities;
+mod codes;
 mod cohort;
 mod conditional;
 mod consent_decision;

@@ -40,7 +40,7 @@ pub(super) async fn run(
             Current { version: stored.version, last_updated: stored.last_updated, is_deleted: false };
         precondition.check(Some(&current))?;
         let patched = apply(ctx, &stored, patch)?;
-        let issues = prepare::validated(ctx, &patched)?;
+        let issues = prepare::validated(ctx, &patched).await?;
         let version = next(&of, Some(&current), ctx.deed_time());
         let new = New::version(ctx, &permit, &patched, &version, Kind::Patch).await?;
         match ctx.app.store.write(ctx.tenant(), vec![new.deed], vec![new.row]).await {

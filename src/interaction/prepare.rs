@@ -1,11 +1,12 @@
 //! From a resource that a client sent to a deed that the store can do: validated, stamped, indexed, marked.
 
+use super::codes;
 use super::context::Context;
 use crate::access::labels::Labels;
 use crate::access::reach;
 use crate::access::role::Role;
 use crate::conformance::sealing;
-use crate::conformance::validate::{Options, validate};
+use crate::conformance::validate::Options;
 use crate::fhir::date_time::instant;
 use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::json::Limits;
@@ -35,8 +36,8 @@ impl Version<'_> {
 }
 
 /// Everything that is wrong with a resource refuses it; what is only worth a warning comes back.
-pub(super) fn validated(ctx: &Context, resource: &Resource) -> Result<Vec<Issue>, Outcome> {
-    let mut issues = validate(ctx.definitions(), resource, &Options::default());
+pub(super) async fn validated(ctx: &Context, resource: &Resource) -> Result<Vec<Issue>, Outcome> {
+    let mut issues = codes::validate(ctx, resource, &Options::default()).await?;
     if resource.resource_type().name() == "SearchParameter" {
         issues.extend(custom::check(ctx.definitions(), resource.root()));
     }

@@ -100,7 +100,7 @@ pub(super) async fn run(
     match target {
         Target::Instance(of) => {
             id_is(&resource, &of.id)?;
-            let issues = prepare::validated(ctx, &resource)?;
+            let issues = prepare::validated(ctx, &resource).await?;
             put(ctx, &permit, &of, &resource, precondition, issues).await
         }
         Target::Criteria { parameters, .. } => {
@@ -197,7 +197,7 @@ async fn conditionally(
 ) -> Result<Done, Outcome> {
     let resource_type = resource.resource_type();
     let search = permission::ask(ctx, Permission::Search, &[resource_type])?;
-    let issues = prepare::validated(ctx, resource)?;
+    let issues = prepare::validated(ctx, resource).await?;
     let query = conditional::query(ctx, resource_type, criteria)?;
     let mut unit = ctx.app.store.begin(ctx.tenant(), &[query.lock()]).await?;
     let id = match conditional::find_one(ctx, &mut unit, &search, &query).await? {

@@ -1,5 +1,6 @@
 //! Invariants: the program's own hands for the frequent ones, FHIRPath for the rest.
 
+use super::surroundings::Known;
 use super::value::Value;
 use super::walk::{Place, Walk};
 use super::{Mode, native};
@@ -44,6 +45,8 @@ impl<'a> Walk<'_, 'a> {
         {
             env.root_resource = root;
         }
+        let known = Known { types: self.types, book: self.book, answers: self.answers, depth: self.depth };
+        env.surroundings = Some(&known);
         // Nothing at all is no answer, and no answer is no complaint.
         !matches!(expression.evaluate_to_bool(&env, value.item()), Ok(Some(false)))
     }

@@ -7,6 +7,7 @@
 //! that is not at hand, a reference that cannot be followed) is not an error. An issue names the place, the
 //! kind and the rule.
 
+pub mod answers;
 mod binding;
 mod bundle;
 mod extension;
@@ -18,12 +19,14 @@ mod primitive;
 mod profile;
 mod reference;
 mod slicing;
+pub mod surroundings;
 mod value;
 mod walk;
 
 use super::definitions::Definitions;
 use crate::fhir::outcome::Issue;
 use crate::fhir::resource::Resource;
+use answers::Answers;
 use walk::Walk;
 
 /// How to validate.
@@ -51,6 +54,20 @@ pub enum Mode {
 #[must_use]
 pub fn validate(definitions: &Definitions, resource: &Resource, options: &Options<'_>) -> Vec<Issue> {
     let mut walk = Walk::new(&definitions.types, definitions.rulebook(), options.mode, resource.root());
+    walk.resource_with(resource.root(), options.profiles);
+    walk.issues
+}
+
+/// The same, with what else is known of codes; what would matter and is not known is noted there.
+#[must_use]
+pub fn validate_asking(
+    definitions: &Definitions,
+    resource: &Resource,
+    options: &Options<'_>,
+    answers: &Answers,
+) -> Vec<Issue> {
+    let mut walk = Walk::new(&definitions.types, definitions.rulebook(), options.mode, resource.root());
+    walk.answers = Some(answers);
     walk.resource_with(resource.root(), options.profiles);
     walk.issues
 }

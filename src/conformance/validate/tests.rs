@@ -172,3 +172,32 @@ fn a_profile_may_be_asked_for() {
         ["warning dom-6 Patient"]
     );
 }
+
+#[test]
+fn expressions_ask_the_definitions() {
+    use crate::fhirpath::value::Item;
+    use crate::fhirpath::{Environment, Expression};
+    let known = surroundings::Known::of(&DEFINITIONS);
+    let text = r#"{"resourceType":"Patient","gender":"female","birthDate":"1970","maritalStatus":{"coding":[
+        {"system":"http://terminology.hl7.org/CodeSystem/condition-clinical","code":"active"},{"system":"urn:x","code":"active"}]}}"#;
+    let resource = Resource::parse(text, &Limits::default()).unwrap();
+    let ask = |text: &str| {
+        let focus = Item::of_resource(&DEFINITIONS.types, resource.root()).unwrap();
+        let mut env = Environment::of(&DEFINITIONS.types, focus.clone());
+        env.surroundings = Some(&known);
+        Expression::parse(text).unwrap().evaluate_to_bool(&env, focus).ok().flatten()
+    };
+    assert_eq!(ask("gender.memberOf(%`vs-administrative-gender`)"), Some(true));
+    assert_eq!(ask("'banana'.memberOf('http://hl7.org/fhir/ValueSet/administrative-gender')"), Some(false));
+    assert_eq!(ask("maritalStatus.memberOf(%`vs-condition-clinical`)"), Some(true));
+    assert_eq!(ask("maritalStatus.coding[1].memberOf(%`vs-condition-clinical`)"), Some(false));
+    assert_eq!(ask("gender.memberOf('urn:none')"), None);
+    assert_eq!(
+        ask("conformsTo('http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient')"),
+        Some(false)
+    );
+    assert_eq!(ask("conformsTo('http://hl7.org/fhir/StructureDefinition/DomainResource')"), Some(true));
+    assert_eq!(ask("conformsTo('urn:none')"), None);
+    assert_eq!(ask("maritalStatus.coding[0].subsumes(maritalStatus.coding[0])"), Some(true));
+    assert_eq!(ask("maritalStatus.coding[0].subsumes(maritalStatus.coding[1])"), Some(false));
+}

@@ -3,6 +3,7 @@
 //!
 //! <https://hl7.org/fhir/R4/json.html>
 
+use super::answers::Answers;
 use super::value::Value;
 use super::{Mode, narrative, primitive};
 use crate::conformance::rulebook::{ElementRules, Rulebook, bit};
@@ -20,6 +21,8 @@ pub(super) struct Walk<'d, 'a> {
     pub(super) types: &'d Types,
     pub(super) book: &'d Rulebook,
     pub(super) mode: Mode,
+    /// What else is known of codes.
+    pub(super) answers: Option<&'d Answers>,
     pub(super) issues: Vec<Issue>,
     /// While trying whether a value fits, nothing is said; only counted.
     pub(super) is_trying: bool,
@@ -79,6 +82,7 @@ impl<'d, 'a> Walk<'d, 'a> {
             types,
             book,
             mode,
+            answers: None,
             issues: Vec::new(),
             is_trying: false,
             errors: 0,

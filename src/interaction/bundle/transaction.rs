@@ -423,7 +423,7 @@ impl Work<'_> {
         if kind == Kind::Update && (resource.id().is_some() || !asked.url.contains('?')) {
             id_is(&resource, &of.id)?;
         }
-        let issues = prepare::validated(ctx, &resource)?;
+        let issues = prepare::validated(ctx, &resource).await?;
         let warnings: Vec<Issue> = issues.into_iter().filter(|it| it.severity >= Severity::Warning).collect();
         let version = match kind {
             Kind::Create => {

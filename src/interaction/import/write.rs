@@ -74,7 +74,7 @@ pub async fn write(
     let mut candidates = Vec::with_capacity(lines.len());
     for line in lines {
         let number = line.number;
-        match candidate(ctx, line, of, |line| name(job, id, source, line)) {
+        match candidate(ctx, line, of, |line| name(job, id, source, line)).await {
             Ok(it) => match permits.get(&it) {
                 Ok(_) => candidates.push(it),
                 Err(outcome) => written.refuse(number, outcome),
@@ -92,7 +92,7 @@ pub async fn write(
     Ok(written)
 }
 
-fn candidate(
+async fn candidate(
     ctx: &Context,
     line: Line,
     of: Option<ResourceType>,
@@ -106,7 +106,7 @@ fn candidate(
             Outcome::invalid("the resource is not of the type that the manifest names").at("resourceType")
         );
     }
-    prepare::validated(ctx, &resource)?;
+    prepare::validated(ctx, &resource).await?;
     let id = resource.id().cloned();
     let has_id = id.is_some();
     let of =

@@ -118,7 +118,7 @@ async fn review(
         "input": [{ "type": { "text": "reason" }, "valueString": reason }],
     });
     let task = Resource::parse(text.to_string(), &Limits::default())?;
-    prepare::validated(ctx, &task)?;
+    prepare::validated(ctx, &task).await?;
     let permit = Permit::everything("emergency access");
     let id = ResourceId::from(random::id(ctx.deed_time()));
     let new = New::prepare(ctx, &permit, &task, &id, Kind::Create).await?;

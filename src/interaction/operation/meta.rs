@@ -60,7 +60,7 @@ pub(super) async fn change(ctx: &Context, operation: &Operation, change: Change)
             return Err(permission::denied("a part of the resource may not be seen"));
         }
         let changed = changed(&stored, meta, change)?;
-        prepare::validated(ctx, &changed)?;
+        prepare::validated(ctx, &changed).await?;
         let current = delete::current_of(&stored);
         let version = update::next(&of, Some(&current), ctx.deed_time());
         let new = New::version(ctx, &permit, &changed, &version, Kind::Update).await?;

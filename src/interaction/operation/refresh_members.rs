@@ -42,7 +42,7 @@ pub(super) async fn run(ctx: &Context, operation: &Operation) -> Result<Done, Ou
         let mut trail = Trail::under(&permit);
         let members = cohort::patients(ctx, &filters, at, &mut trail).await?;
         let refreshed = refreshed(&group, &members, at)?;
-        prepare::validated(ctx, &refreshed)?;
+        prepare::validated(ctx, &refreshed).await?;
         let current = delete::current_of(&stored);
         let version = update::next(&of, Some(&current), ctx.deed_time());
         let new = New::version(ctx, &permit, &refreshed, &version, Kind::Update).await?;

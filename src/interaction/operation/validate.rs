@@ -3,7 +3,7 @@
 //! <https://hl7.org/fhir/R4/resource-operation-validate.html>
 
 use crate::access::scope::Permission;
-use crate::conformance::validate::{Mode, Options, validate};
+use crate::conformance::validate::{Mode, Options};
 use crate::fhir::json::{Json, Limits};
 use crate::fhir::outcome::{self, Issue, Outcome, Severity};
 use crate::fhir::resource::Resource;
@@ -11,7 +11,7 @@ use crate::interaction::context::Context;
 use crate::interaction::record::{Done, Trail};
 use crate::interaction::request::Operation;
 use crate::interaction::response::Response;
-use crate::interaction::{permission, redact};
+use crate::interaction::{codes, permission, redact};
 
 pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Outcome> {
     let Some(resource_type) = operation.resource_type else {
@@ -43,7 +43,7 @@ pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Out
     }
     let profiles: Vec<&str> = profiles.iter().map(String::as_str).collect();
     let options = Options { profiles: &profiles, mode: Mode::Full };
-    let mut issues = validate(ctx.definitions(), &resource, &options);
+    let mut issues = codes::validate(ctx, &resource, &options).await?;
     if !issues.iter().any(|issue| issue.severity >= Severity::Error) {
         issues.push(Issue::information("the resource is valid"));
     }

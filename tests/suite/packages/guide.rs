@@ -72,6 +72,11 @@ fn guide() -> Vec<u8> {
         ("bad.json", parameter("broken", "token", "Patient.(")),
         ("taken.json", parameter("gender", "token", "Patient.active")),
     ];
+    archive(&files)
+}
+
+/// Files as a package holds them.
+pub(super) fn archive(files: &[(&str, Value)]) -> Vec<u8> {
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     for (name, json) in files {
         let text = json.to_string();
@@ -84,7 +89,7 @@ fn guide() -> Vec<u8> {
 }
 
 /// The command, as an operator runs it beside the servers.
-fn packages(server: &TestServer, arguments: &[&str]) -> (bool, String) {
+pub(super) fn packages(server: &TestServer, arguments: &[&str]) -> (bool, String) {
     let file = |file: &Option<PathBuf>| file.clone().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_vesta"))
         .arg("packages")
@@ -109,7 +114,7 @@ fn second(server: &TestServer) -> (Server, Caller) {
     (server_2, Caller::new(reqwest::Client::new(), base, Some(token)))
 }
 
-fn write(folder: &Path, name: &str, bytes: &[u8]) -> String {
+pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> String {
     std::fs::create_dir_all(folder).unwrap();
     std::fs::write(folder.join(name), bytes).unwrap();
     folder.join(name).to_string_lossy().into_owned()

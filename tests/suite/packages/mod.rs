@@ -1,5 +1,6 @@
 //! What is legal changes while servers run: guides that nobody has seen, search parameters of one's own.
 
+mod codes;
 mod guide;
 mod search_parameter;
 
