@@ -6,6 +6,7 @@ use super::extract::preferences::{Body, Preferences};
 use super::extract::{purpose, query};
 use super::middleware::rate_limit::RateLimits;
 use super::respond::outcome::Refusal;
+use super::route_table::Place;
 use crate::access::principal::Principal;
 use crate::app::App;
 use crate::app::rules::Rules;
@@ -53,6 +54,8 @@ pub(super) struct Call {
     pub(super) edge: Arc<Edge>,
     /// The server of the tenant that is asked.
     pub(super) app: Arc<App>,
+    /// The path of ours that it fits.
+    pub(super) place: Arc<Place>,
     /// Method, path, query, headers.
     pub(super) request: HttpRequest,
     /// The body, not read yet.
@@ -114,7 +117,7 @@ impl Call {
 
     /// A part of the path; empty where its template has no such part.
     pub(super) fn path(&self, name: &str) -> &str {
-        self.request.match_info().get(name).unwrap_or_default()
+        self.place.part(name)
     }
 
     /// The resource type in the path.
@@ -219,7 +222,7 @@ impl Call {
 
     /// Leaves a row in the trail for a request that is turned away.
     pub(super) async fn record_refusal(&self, reason: Reason<'_>) {
-        let place = self.request.match_pattern().unwrap_or_default();
+        let place = self.place.path;
         let refused = Refused {
             reason,
             request: self.id,

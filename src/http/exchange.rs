@@ -5,6 +5,7 @@ use super::extract::caller;
 use super::middleware::{access_log, cors, rate_limit, request_id, security_headers};
 use super::respond::compress;
 use super::respond::outcome::Refusal;
+use super::route_table::Place;
 use super::routes::{self, Endpoint, Entry, Guard};
 use super::smart;
 use crate::access::principal::Principal;
@@ -25,23 +26,23 @@ use tracing::{Instrument as _, Span, info_span};
 /// What the log and the metrics name instead of a path that is none of ours.
 const NO_ROUTE: &str = "none";
 
-/// A request that an endpoint is there for.
-pub(super) async fn with(
-    edge: Arc<Edge>,
-    endpoint: &'static Endpoint,
-    request: HttpRequest,
-    payload: Payload,
-) -> HttpResponse {
-    let exchange = Exchange::begin(edge, endpoint.path, request);
+/// A request, whatever it is for.
+pub(super) async fn with(edge: Arc<Edge>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let place = Place::find(request.match_info().as_str());
+    let exchange = Exchange::begin(edge, place, request);
+    let Some(place) = exchange.place.clone() else { return without_path(exchange).await };
+    let Some(endpoint) = place.endpoint(exchange.request.method()) else {
+        return without_method(exchange, place.path).await;
+    };
     let mut principal = None;
     let app = match exchange.refusal_of_size() {
         Some(refusal) => Err(refusal),
-        None => exchange.app().await,
+        None => exchange.app(place.tenant()).await,
     };
     let answer = match app {
         Err(refusal) => Err(refusal),
         Ok(app) => {
-            let call = exchange.call(app, payload);
+            let call = exchange.call(app, place, payload);
             // A panic was logged, without its message, where it happened.
             let answering = answer(endpoint, call, &mut principal).instrument(exchange.span());
             let answering = AssertUnwindSafe(answering).catch_unwind();
@@ -52,12 +53,7 @@ pub(super) async fn with(
 }
 
 /// A path of ours, with a method that is not for it.
-pub(super) async fn without_method(
-    edge: Arc<Edge>,
-    path: &'static str,
-    request: HttpRequest,
-) -> HttpResponse {
-    let exchange = Exchange::begin(edge, path, request);
+async fn without_method(exchange: Exchange, path: &'static str) -> HttpResponse {
     let methods = routes::methods_of(path);
     let answer = if exchange.request.method() == Method::OPTIONS {
         Ok(HttpResponse::new(StatusCode::NO_CONTENT))
@@ -73,8 +69,7 @@ pub(super) async fn without_method(
 }
 
 /// A path that is none of ours.
-pub(super) async fn without_path(edge: Arc<Edge>, request: HttpRequest) -> HttpResponse {
-    let exchange = Exchange::begin(edge, NO_ROUTE, request);
+async fn without_path(exchange: Exchange) -> HttpResponse {
     let answer = match exchange.refusal_of_size() {
         Some(refusal) => Err(refusal),
         None if exchange.request.method() == Method::OPTIONS => Ok(HttpResponse::new(StatusCode::NO_CONTENT)),
@@ -134,7 +129,7 @@ fn nothing_here() -> Refusal {
 /// One request and its answer.
 struct Exchange {
     edge: Arc<Edge>,
-    route: &'static str,
+    place: Option<Arc<Place>>,
     request: HttpRequest,
     ids: request_id::Ids,
     start: Instant,
@@ -142,9 +137,10 @@ struct Exchange {
 }
 
 impl Exchange {
-    fn begin(edge: Arc<Edge>, route: &'static str, request: HttpRequest) -> Exchange {
+    fn begin(edge: Arc<Edge>, place: Option<Place>, request: HttpRequest) -> Exchange {
         let ids = request_id::Ids::of(&request, || edge.app().new_id());
-        Exchange { edge, route, request, ids, start: Instant::now(), _in_flight: access_log::InFlight::new() }
+        let place = place.map(Arc::new);
+        Exchange { edge, place, request, ids, start: Instant::now(), _in_flight: access_log::InFlight::new() }
     }
 
     /// What every line in the log says that is written on the way.
@@ -153,8 +149,8 @@ impl Exchange {
     }
 
     /// The server of the tenant in the path.
-    async fn app(&self) -> Result<Arc<App>, Refusal> {
-        let Some(slug) = self.request.match_info().get("tenant") else {
+    async fn app(&self, tenant: Option<&str>) -> Result<Arc<App>, Refusal> {
+        let Some(slug) = tenant else {
             return Ok(Arc::clone(self.edge.app()));
         };
         if let Some(known) = self.edge.tenancy.known(slug) {
@@ -166,11 +162,12 @@ impl Exchange {
         found.ok_or_else(nothing_here)
     }
 
-    fn call(&self, app: Arc<App>, payload: Payload) -> Call {
+    fn call(&self, app: Arc<App>, place: Arc<Place>, payload: Payload) -> Call {
         let config = &self.edge.app().config;
         Call {
             edge: Arc::clone(&self.edge),
             app,
+            place,
             request: self.request.clone(),
             payload,
             id: self.ids.request,
@@ -203,7 +200,7 @@ impl Exchange {
         access_log::write(&access_log::Line {
             request_id: self.ids.request,
             method: self.request.method(),
-            route: self.route,
+            route: self.place.as_ref().map_or(NO_ROUTE, |it| it.path),
             status: response.status(),
             duration: self.start.elapsed(),
             principal,

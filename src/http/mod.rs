@@ -6,6 +6,7 @@
 //! surface (`fhir`, `binary`, `health`) stand between: each function there is one endpoint, and does no more
 //! than to build an [`Interaction`](crate::interaction::request::Interaction) and to pass it to the door.
 
+mod route_table;
 pub mod routes;
 pub mod server;
 pub mod tls;

@@ -11,7 +11,6 @@ use super::exchange;
 use super::respond::outcome::Refusal;
 use super::{binary, bulk, fhir, health, import, smart};
 use crate::access::principal::Principal;
-use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::future::LocalBoxFuture;
@@ -167,42 +166,10 @@ const fn bearer(
 
 /// Mounts every row.
 pub(super) fn mount(edge: &Arc<Edge>, config: &mut ServiceConfig) {
-    let mut mounted: Vec<&str> = Vec::new();
-    for path in ENDPOINTS.iter().map(|endpoint| endpoint.path) {
-        if mounted.contains(&path) {
-            continue;
-        }
-        mounted.push(path);
-        let mut resource = web::resource(patterns_of(path));
-        for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.path == path) {
-            let Ok(method) = Method::from_bytes(endpoint.method.as_bytes()) else { continue };
-            let methods = if method == Method::GET { vec![method, Method::HEAD] } else { vec![method] };
-            for method in methods {
-                let edge = Arc::clone(edge);
-                let answer = move |request: HttpRequest, payload: web::Payload| {
-                    exchange::with(Arc::clone(&edge), endpoint, request, payload.into_inner())
-                };
-                resource = resource.route(web::method(method).to(answer));
-            }
-        }
-        let edge = Arc::clone(edge);
-        let other = move |request: HttpRequest| exchange::without_method(Arc::clone(&edge), path, request);
-        config.service(resource.default_service(web::to(other)));
-    }
     let edge = Arc::clone(edge);
-    config.default_service(web::to(move |request: HttpRequest| {
-        exchange::without_path(Arc::clone(&edge), request)
+    config.default_service(web::to(move |request: HttpRequest, payload: web::Payload| {
+        exchange::with(Arc::clone(&edge), request, payload.into_inner())
     }));
-}
-
-/// The ways in which a path may be written: for other tenants than the first behind `/t/{tenant}`, with or without
-/// a slash at the end.
-fn patterns_of(path: &str) -> Vec<String> {
-    let mut patterns = vec![path.to_owned(), format!("{path}/")];
-    if is_of_tenant(path) {
-        patterns.extend([format!("/t/{{tenant}}{path}"), format!("/t/{{tenant}}{path}/")]);
-    }
-    patterns
 }
 
 /// Whether each tenant has that path for itself: all but what is about the process.

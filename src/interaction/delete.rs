@@ -54,7 +54,7 @@ async fn one(
         let Some(standing) = standing else {
             return Ok(Done { response: gone(None), trail: Some(Trail::under(permit)) });
         };
-        let (deed, row) = deletion(ctx, permit, standing);
+        let (deed, row) = deletion(ctx, permit, standing, ctx.deed_time());
         let about = about(&deed);
         match store.write(ctx.tenant(), vec![deed], vec![row]).await {
             Ok(()) => return Ok(Done::recorded(gone(Some(about)))),
@@ -85,15 +85,16 @@ async fn all(
         unit.roll_back().await?;
         return Ok(Done { response: gone(None), trail: Some(Trail::under(permit)) });
     }
-    let (deeds, rows) = found.iter().map(|it| deletion(ctx, permit, it)).unzip();
+    let now = ctx.deed_time();
+    let (deeds, rows) = found.iter().map(|it| deletion(ctx, permit, it, now)).unzip();
     unit.write(deeds, rows).await?;
     unit.commit().await?;
     Ok(Done::recorded(gone(None)))
 }
 
 /// The deed that ends it, and its row in the trail.
-pub(super) fn deletion(ctx: &Context, permit: &Permit, standing: &Stored) -> (Deed, AuditRow) {
-    let at = ctx.deed_time().max(standing.last_updated + 1);
+pub(super) fn deletion(ctx: &Context, permit: &Permit, standing: &Stored, now: i64) -> (Deed, AuditRow) {
+    let at = now.max(standing.last_updated + 1);
     let deed = prepare::deletion(standing.resource_type, &standing.id, standing.version, at);
     let mut row = record::row(ctx, Kind::Delete, permit);
     let mut trail = Trail::default();

@@ -60,6 +60,14 @@ pub async fn verify(app: &Arc<App>, token: &str) -> Result<Arc<GoodToken>, Outco
     Err(Outcome::login())
 }
 
+/// The same, where memory alone can tell that the token is good; nothing where more must be asked.
+#[must_use]
+pub fn remembered(app: &App, token: &str) -> Option<Arc<GoodToken>> {
+    let good = app.good_tokens.get(&hash(token))?;
+    let is_young = !is_over(&good, app.clock.now().as_second());
+    (is_young && revocation::is_known_to_be_live(app, &good)).then_some(good)
+}
+
 /// The claims of a token that is in order.
 ///
 /// # Errors
@@ -69,10 +77,10 @@ pub async fn claims(app: &App, token: &str) -> Result<Claims, Outcome> {
 }
 
 async fn good_token(app: &App, token: &str) -> Result<Arc<GoodToken>, Outcome> {
-    let hash: [u8; 32] = Sha256::digest(token).into();
+    let hash = hash(token);
     let now = app.clock.now().as_second();
     if let Some(good) = app.good_tokens.get(&hash) {
-        if now < good.expires_seconds.saturating_add(LEEWAY_SECONDS) {
+        if !is_over(&good, now) {
             return Ok(good);
         }
         app.good_tokens.invalidate(&hash);
@@ -80,6 +88,14 @@ async fn good_token(app: &App, token: &str) -> Result<Arc<GoodToken>, Outcome> {
     let good = Arc::new(check(app, token, now).await.map_err(refused)?.token);
     app.good_tokens.insert(hash, Arc::clone(&good));
     Ok(good)
+}
+
+fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
+}
+
+fn is_over(token: &GoodToken, now_seconds: i64) -> bool {
+    now_seconds >= token.expires_seconds.saturating_add(LEEWAY_SECONDS)
 }
 
 fn refused(refusal: Refusal) -> Outcome {

@@ -14,7 +14,7 @@ use crate::interaction::request::{Instance, Interaction, Parameters};
 use crate::smart::error::OAuthError;
 use crate::smart::grant;
 use crate::smart::request::Request;
-use crate::store::revocations::RevocationKind;
+use crate::store::revocations::{RevocationKind, Revocations};
 use moka::sync::Cache;
 use serde_json::Value;
 use std::sync::{Arc, LazyLock};
@@ -28,22 +28,31 @@ static VISITS: LazyLock<Cache<(TenantId, String, String), bool>> =
 /// # Errors
 /// That cannot be found out now: then the token must not be taken.
 pub async fn is_live(app: &Arc<App>, token: &GoodToken) -> Result<bool, Outcome> {
-    let principal = &token.principal;
-    let tenant = principal.tenant;
-    let revoked = app.store.revocations(tenant).await?;
-    // The claim is in seconds: of the second in which something was revoked, all is dead.
-    let issued = token.issued_seconds.saturating_mul(1_000_000);
-    let is_revoked = revoked.cover(RevocationKind::User, &principal.subject, issued)
-        || revoked.cover(RevocationKind::Client, &principal.client_id, issued)
-        || revoked.cover(RevocationKind::Token, &principal.token_id, issued)
-        || token.family.as_ref().is_some_and(|it| revoked.cover(RevocationKind::Family, it, issued));
-    if is_revoked {
+    let tenant = token.principal.tenant;
+    if is_revoked(&*app.store.revocations(tenant).await?, token) {
         return Ok(false);
     }
     match &token.visit {
         Some(encounter) => visit_goes_on(app, tenant, encounter).await,
         None => Ok(true),
     }
+}
+
+/// Whether memory alone can tell that a token is live: what was revoked is known, and no visit is to be asked of.
+#[must_use]
+pub fn is_known_to_be_live(app: &App, token: &GoodToken) -> bool {
+    let revoked = app.store.known_revocations(token.principal.tenant);
+    token.visit.is_none() && revoked.is_some_and(|it| !is_revoked(&it, token))
+}
+
+fn is_revoked(revoked: &Revocations, token: &GoodToken) -> bool {
+    let principal = &token.principal;
+    // The claim is in seconds: of the second in which something was revoked, all is dead.
+    let issued = token.issued_seconds.saturating_mul(1_000_000);
+    revoked.cover(RevocationKind::User, &principal.subject, issued)
+        || revoked.cover(RevocationKind::Client, &principal.client_id, issued)
+        || revoked.cover(RevocationKind::Token, &principal.token_id, issued)
+        || token.family.as_ref().is_some_and(|it| revoked.cover(RevocationKind::Family, it, issued))
 }
 
 /// Whether an encounter has not come to its end.

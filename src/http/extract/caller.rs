@@ -20,6 +20,9 @@ pub(crate) async fn require_bearer(call: &Call) -> Result<Arc<GoodToken>, Refusa
         Ok(None) => Err(Refusal::stranger(false)),
         Ok(Some(header)) => {
             let token = bearer(header).ok_or_else(|| Refusal::stranger(true))?;
+            if let Some(good) = access_token::remembered(&call.app, token) {
+                return Ok(good);
+            }
             // On the runtime of the store, like everything that may ask the database.
             let (app, token) = (Arc::clone(&call.app), token.to_owned());
             let verified = call.edge.runtime.spawn(async move { access_token::verify(&app, &token).await });

@@ -129,7 +129,8 @@ async fn once(ctx: &Context, bundle: &Resource) -> Result<Vec<Entry>, Failure> {
     }
     each_once(&planned)?;
     let standing = standing(ctx, &mut permits, unit.as_mut(), &planned).await?;
-    let mut work = Work { ctx, permits, links, standing, deeds: Vec::new(), trail: Vec::new() };
+    let at = ctx.deed_time();
+    let mut work = Work { ctx, at, permits, links, standing, deeds: Vec::new(), trail: Vec::new() };
     let mut answers = work.prepare(&mut planned).await?;
     let Work { mut permits, deeds, trail, .. } = work;
     match unit.as_mut() {
@@ -325,6 +326,8 @@ struct Stands {
 /// Everything on the way from entries to deeds.
 struct Work<'c> {
     ctx: &'c Context,
+    /// When all of it is done: no question as of some time finds half a transaction.
+    at: i64,
     permits: Permits,
     links: Links,
     standing: HashMap<Instance, Stands>,
@@ -389,7 +392,7 @@ impl Work<'_> {
             precondition.check(stands.map(|it| &it.current))?;
             let Some(stored) = stands.and_then(|it| it.stored.as_ref()) else { continue };
             let permit = self.permits.get(self.ctx, Permission::Delete, of.resource_type)?;
-            let (deed, row) = delete::deletion(self.ctx, &permit, stored);
+            let (deed, row) = delete::deletion(self.ctx, &permit, stored, self.at);
             self.deeds.push(deed);
             self.record(row);
         }
@@ -426,10 +429,8 @@ impl Work<'_> {
         let issues = prepare::validated(ctx, &resource).await?;
         let warnings: Vec<Issue> = issues.into_iter().filter(|it| it.severity >= Severity::Warning).collect();
         let version = match kind {
-            Kind::Create => {
-                Version { kind: DeedKind::Create, id: &of.id, expected: None, at: ctx.deed_time() }
-            }
-            _ => next(of, current.as_ref(), ctx.deed_time()),
+            Kind::Create => Version { kind: DeedKind::Create, id: &of.id, expected: None, at: self.at },
+            _ => next(of, current.as_ref(), self.at),
         };
         let New { deed, row, about, stamped } = New::version(ctx, &permit, &resource, &version, kind).await?;
         self.deeds.push(deed);

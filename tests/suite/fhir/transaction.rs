@@ -3,6 +3,7 @@
 use super::{heart_rate, ids, patient};
 use crate::support::server::TestServer;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 fn bundle(entries: &[Value]) -> Value {
     json!({"resourceType": "Bundle", "type": "transaction", "entry": entries})
@@ -175,6 +176,9 @@ async fn updates_patches_and_deletes_are_one_with_the_rest() {
         json!({"resource": patch, "request": {"method": "PATCH", "url": "Patient/c"}}),
     ]);
     system.post("", &sent).await.assert_status(200);
+    let history = system.get("_history?_count=3").await.json();
+    let done = history["entry"].as_array().unwrap().iter().map(|it| &it["response"]["lastModified"]);
+    assert_eq!(done.collect::<HashSet<_>>().len(), 1, "all is done at one time: {history}");
     assert_eq!(system.get("Patient/a").await.json()["name"][0]["family"], "Berger");
     assert_eq!(system.get("Patient/b").await.status, 410);
     assert_eq!(system.get("Patient/c").await.json()["gender"], "male");
