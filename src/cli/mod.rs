@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "the command line is what prints")]
 
 mod audit;
+mod backup;
 mod client;
 mod compliance;
 mod definitions;
@@ -63,6 +64,9 @@ enum Command {
     /// Proves that the trail is whole, and exports it
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Makes backups, puts one back, and proves that one can be put back
+    #[command(subcommand)]
+    Backup(backup::Command),
     /// Holds the HIPAA control map against the running system
     #[command(subcommand)]
     Compliance(compliance::Command),
@@ -141,6 +145,7 @@ async fn execute(arguments: Arguments) -> Result<()> {
         Command::Migrate => migrate::run(&config).await,
         Command::Keys(command) => keys::run(&config, &command).await,
         Command::Audit(command) => audit::run(&config, &command).await,
+        Command::Backup(command) => backup::run(&config, &command).await,
         Command::Compliance(command) => compliance::run(&config, &command).await,
         Command::Packages(command) => packages::run(&config, &command).await,
         Command::Definitions(command) => definitions::run(&command),
@@ -213,6 +218,9 @@ mod tests {
             "vesta audit export x",
             "vesta audit report --from 2026-11-01 --format html",
             "vesta audit archive 2020-01 folder",
+            "vesta backup make folder --keep-keys 7",
+            "vesta backup restore folder --backup 2026-11-25T00-00-00.000000Z --key file",
+            "vesta backup drill",
             "vesta compliance report --tenant clinic --format json",
         ] {
             assert!(Arguments::parse_from(line.split(' ')).command.is_some());

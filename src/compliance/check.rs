@@ -1,5 +1,6 @@
 //! What is looked at: each check is a pure judgement over the facts, with its evidence and what to do next.
 
+mod contingency;
 mod trail;
 
 use crate::audit::event::Kind;
@@ -15,8 +16,7 @@ const MINUTE: i64 = 60 * 1_000_000;
 const KEY_AGE: i64 = 365 * DAY;
 /// What ends sooner than that is told.
 const SOON: i64 = 30 * DAY;
-/// A restore is proved every quarter, the trail reviewed every day, or nearly.
-const DRILL: i64 = 92 * DAY;
+/// The trail is reviewed every day, or nearly.
 const REVIEW: i64 = 3 * DAY;
 
 /// What is looked at.
@@ -176,13 +176,7 @@ impl Check {
             Check::DatabaseTls => database_tls(facts),
             Check::ActivityReview => activity_review(facts),
             Check::Limits => limits(facts),
-            Check::RestoreDrill => event_within(
-                facts,
-                |it| it == Kind::Restore,
-                DRILL,
-                "a backup was last restored",
-                "restore the last backup elsewhere and check it",
-            ),
+            Check::RestoreDrill => contingency::restore_drill(facts),
             Check::Agreements => agreements(facts),
             Check::Procedure => (
                 Verdict::Manual,
@@ -448,23 +442,6 @@ fn limits(facts: &Facts) -> Judgement {
         0 => fails("users may ask as often as they like", "set VESTA_LIMIT_USER_REQUESTS_PER_MINUTE"),
         limit => holds(format!("{limit} requests a minute for a user; five failed sign-ins close the door")),
     }
-}
-
-fn event_within(
-    facts: &Facts,
-    is_meant: impl Fn(Kind) -> bool,
-    within: i64,
-    what: &str,
-    next: &str,
-) -> Judgement {
-    known(&facts.kinds, |kinds| {
-        let meant = kinds.iter().filter(|it| Kind::from_code(it.kind).is_some_and(&is_meant));
-        match meant.filter_map(|it| it.last).max() {
-            Some(last) if facts.now - last <= within => holds(format!("{what} {}", day(last))),
-            Some(last) => fails(format!("{what} {}", day(last)), next),
-            None => fails(format!("{what}: not in the last year"), next),
-        }
-    })
 }
 
 /// Each day is reviewed by a job; what it found must be looked at by somebody.

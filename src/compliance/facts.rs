@@ -25,6 +25,7 @@ use crate::interaction::request::Interaction;
 use crate::interaction::{perform, reserved};
 use crate::store::audit_chain::Checkpoint;
 use crate::store::audit_forward::Cursor;
+use crate::store::backup::{BackupDeed, BackupRecord};
 use crate::store::inspection::{AccountFacts, BareBody, KeyFacts, KindFacts, SchemaFault};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -73,6 +74,10 @@ pub struct Facts {
     pub handshakes: Option<Found<Handshakes>>,
     /// When the certificate ends; nothing where there is none.
     pub certificate_end: Option<Found<i64>>,
+    /// The last backup that was made.
+    pub backed_up: Found<Option<BackupRecord>>,
+    /// The last one that was restored in a drill.
+    pub drilled: Found<Option<BackupRecord>>,
     /// The agreements in force, and when each ends.
     pub agreements: Found<Vec<Agreement>>,
 }
@@ -134,6 +139,8 @@ pub async fn gather(
             Some(_) => Some(probe::knock(app.config.listener.listen).await),
         },
         certificate_end: certificate.map(|file| certificate::end_of(file)),
+        backed_up: told(store.last_backup(BackupDeed::Made).await),
+        drilled: told(store.last_backup(BackupDeed::Drilled).await),
         agreements: agreements(app, tenant, now).await,
     }
 }

@@ -220,4 +220,28 @@ impl KeyRing {
         let secret = self.root().unwrap(&place, wrapped).await?;
         self.root().wrap(&place, &secret).await
     }
+
+    /// Wraps a key that belongs to no tenant, and is kept elsewhere, under the newest root key.
+    ///
+    /// # Errors
+    /// The provider cannot be reached.
+    pub async fn wrap_apart(&self, name: &[u8], key: &SecretKey) -> Result<Vec<u8>, UnwrapError> {
+        self.root().refresh().await?;
+        self.root().wrap(&apart(name), key).await
+    }
+
+    /// Unwraps such a key: under the name with which it was wrapped, and no other.
+    ///
+    /// # Errors
+    /// The provider cannot be reached, or it does not unwrap.
+    pub async fn unwrap_apart(&self, name: &[u8], wrapped: &[u8]) -> Result<SecretKey, UnwrapError> {
+        self.root().unwrap(&apart(name), wrapped).await
+    }
+}
+
+/// Where a key that belongs to no tenant belongs.
+fn apart(name: &[u8]) -> Vec<u8> {
+    let mut place = b"vesta key apart".to_vec();
+    place.extend_from_slice(name);
+    place
 }

@@ -81,6 +81,23 @@ impl Settings {
         connect(self.parse()?, self.certificate_authorities.as_deref()).await
     }
 
+    /// A connection of its own that speaks PostgreSQL's protocol, COPY included: with these options, and the rights
+    /// of whoever logs in.
+    pub(super) async fn connect_plainly(&self, options: &str) -> ConnectionResult<tokio_postgres::Client> {
+        let mut config = self.parse()?;
+        config.options(format!("{} {options}", config.get_options().unwrap_or_default()));
+        let failed = |error: tokio_postgres::Error| ConnectionError::BadConnection(describe(&error));
+        if config.get_ssl_mode() == SslMode::Require {
+            let tls = MakeRustlsConnect::new(tls(self.certificate_authorities.as_deref())?);
+            let (client, connection) = config.connect(tls).await.map_err(failed)?;
+            tokio::spawn(connection);
+            return Ok(client);
+        }
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(failed)?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
     fn parse(&self) -> ConnectionResult<tokio_postgres::Config> {
         let mut config: tokio_postgres::Config =
             self.url.expose_secret().parse().map_err(|error: tokio_postgres::Error| {

@@ -119,7 +119,7 @@ impl JobState {
     const ALL: [JobState; 5] =
         [JobState::Waiting, JobState::Running, JobState::Done, JobState::Failed, JobState::Cancelled];
 
-    fn code(self) -> i16 {
+    pub(super) fn code(self) -> i16 {
         match self {
             JobState::Waiting => 0,
             JobState::Running => 1,

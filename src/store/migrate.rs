@@ -31,6 +31,28 @@ pub async fn migrate(settings: &Settings, now_microseconds: i64) -> Result<usize
     Ok(applied)
 }
 
+/// Applies the steps that are missing up to that one, which may stand before today's last.
+///
+/// # Errors
+/// As for [`migrate`], or there is no such step.
+pub async fn migrate_to(settings: &Settings, last: &str) -> Result<(), StoreError> {
+    let mut harness = AsyncMigrationHarness::new(locked(settings).await?);
+    let steps = harness.pending_migrations(MIGRATIONS).map_err(StoreError::Broken)?;
+    let mut reached = String::new();
+    for step in steps {
+        let version = step.name().version().to_string();
+        if version.as_str() > last {
+            break;
+        }
+        harness.run_migration(&step).map_err(StoreError::Broken)?;
+        reached = version;
+    }
+    match reached == last {
+        true => Ok(()),
+        false => Err(StoreError::broken("this program does not know the schema of that time")),
+    }
+}
+
 /// Takes every step back, and with them everything that is stored.
 ///
 /// # Errors

@@ -262,6 +262,23 @@ impl Store {
         }
     }
 
+    /// Removes every row of a patient, or for subject 0 of the whole tenant, as when they were destroyed.
+    pub(super) async fn remove_subject(&self, tenant: TenantId, subject: i64) -> Result<u64, StoreError> {
+        let types = self.stored_types(tenant).await?;
+        let connection = self.upkeep(tenant).await?;
+        let removed = match subject {
+            0 => {
+                let sql = Sql::new("select shred_tenant($1)").with(self.now());
+                sql.rows::<(BigInt,), (i64,)>(&connection).await?.first().map_or(0, |row| row.0)
+            }
+            _ => {
+                let sql = removing(subject, self.now(), &types, None);
+                sql.rows::<(BigInt,), (i64,)>(&connection).await?.first().map_or(0, |row| row.0)
+            }
+        };
+        Ok(u64::try_from(removed).unwrap_or_default())
+    }
+
     async fn remove(
         &self,
         unit: &Unit,
@@ -269,14 +286,7 @@ impl Store {
         types: &[ResourceType],
         these: Option<Vec<i64>>,
     ) -> Result<i64, StoreError> {
-        let mut sql = Sql::new("select shred_patient(");
-        sql.bind(subject).push(", ").bind(self.now()).push(", ");
-        sql.bind(types.iter().map(|it| it.name().to_owned()).collect::<Vec<_>>()).push(", ");
-        sql.bind(types.iter().map(|it| it.code()).collect::<Vec<i16>>()).push(", ");
-        match these {
-            Some(these) => sql.bind(these).push(")"),
-            None => sql.push("null)"),
-        };
+        let sql = removing(subject, self.now(), types, these);
         let rows = sql.rows::<(BigInt,), (i64,)>(unit.connection()?).await?;
         Ok(rows.first().map_or(0, |row| row.0))
     }
@@ -293,4 +303,16 @@ impl Store {
         unit.commit().await?;
         Ok(true)
     }
+}
+
+fn removing(subject: i64, now: i64, types: &[ResourceType], these: Option<Vec<i64>>) -> Sql {
+    let mut sql = Sql::new("select shred_patient(");
+    sql.bind(subject).push(", ").bind(now).push(", ");
+    sql.bind(types.iter().map(|it| it.name().to_owned()).collect::<Vec<_>>()).push(", ");
+    sql.bind(types.iter().map(|it| it.code()).collect::<Vec<i16>>()).push(", ");
+    match these {
+        Some(these) => sql.bind(these).push(")"),
+        None => sql.push("null)"),
+    };
+    sql
 }

@@ -55,6 +55,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "interaction",
         ],
     ),
+    ("backup", &["fhir", "crypto", "store", "audit", "interaction", "app", "embedded_postgres"]),
     ("bulk", &["fhir", "search", "access", "store", "audit", "interaction", "app", "clock"]),
     (
         "jobs",
