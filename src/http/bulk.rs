@@ -66,7 +66,7 @@ async fn kick_off(call: Call, principal: Principal, body: Option<Resource>) -> A
         (false, "") => Level::System,
         (false, _) => Level::Group(call.resource_id()?.to_string()),
     };
-    let url = format!("{}{}", call.edge.app().config.public_url(), call.request.uri());
+    let url = call.url();
     let request = ExportRequest::read(level, url, &call.parameters()?, body.as_ref(), is_lenient)?;
     let started = within(&call, principal, async move |ctx| export::kick_off(&ctx, request).await).await;
     let id = started.map_err(throttled)?;

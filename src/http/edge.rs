@@ -115,6 +115,12 @@ impl Call {
         values.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",")
     }
 
+    /// What was asked, as clients write it. HTTP/2 has the host in its URI, HTTP/1.1 has not: ours stands here.
+    pub(super) fn url(&self) -> String {
+        let asked = self.request.uri().path_and_query().map_or("", |it| it.as_str());
+        format!("{}{asked}", self.edge.app().config.public_url())
+    }
+
     /// A part of the path; empty where its template has no such part.
     pub(super) fn path(&self, name: &str) -> &str {
         self.place.part(name)

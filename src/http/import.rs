@@ -27,7 +27,7 @@ pub(super) async fn import(mut call: Call, principal: Principal) -> Answer {
             _ => return Err(Outcome::not_supported("$import has no such parameter").at(name).into()),
         }
     }
-    let url = format!("{}{}", call.edge.app().config.public_url(), call.request.uri());
+    let url = call.url();
     let body = match call.content_type().as_str() {
         "application/fhir+ndjson" | "application/ndjson" | "application/x-ndjson" => {
             let body = call.body().await?;

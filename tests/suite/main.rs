@@ -9,6 +9,7 @@
     reason = "clippy does not see helpers of tests as tests, and a test fails by panicking"
 )]
 
+mod acceptance;
 mod access;
 mod architecture;
 mod audit;

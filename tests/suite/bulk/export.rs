@@ -5,7 +5,7 @@ use crate::support::server::fhir;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_goes_from_kick_off_to_delete() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with_tls().await;
     people(&server).await;
     let system = reader(&server, "analyst", "system/*.rs");
     let kicked_off = kick_off(&system, "$export").await.assert_status(202);
@@ -49,7 +49,7 @@ async fn an_export_goes_from_kick_off_to_delete() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn patients_and_groups_are_exported_with_what_is_theirs() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with_tls().await;
     people(&server).await;
     let system = reader(&server, "analyst", "system/*.rs");
     let patients = exported(&system, "Patient/$export").await;
@@ -72,7 +72,7 @@ async fn patients_and_groups_are_exported_with_what_is_theirs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_come_one_patient_after_the_other() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with_tls().await;
     people(&server).await;
     let system = reader(&server, "analyst", "system/*.rs");
     let path = "Group/outer/$export?_type=Patient,Observation,Appointment,Device&organizeOutputBy=Patient";
@@ -106,7 +106,7 @@ async fn records_come_one_patient_after_the_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_elements_and_times_narrow_an_export() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with_tls().await;
     people(&server).await;
     let system = reader(&server, "analyst", "system/*.rs");
     let filtered = exported(
@@ -144,7 +144,7 @@ async fn filters_elements_and_times_narrow_an_export() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_understood_is_refused_or_told() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with_tls().await;
     people(&server).await;
     let system = reader(&server, "analyst", "system/*.rs");
     assert_eq!(system.get("$export").await.assert_status(400).issue(), "required");
@@ -181,7 +181,7 @@ async fn what_is_not_understood_is_refused_or_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_systems_export_and_only_what_they_may_read() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with_tls().await;
     people(&server).await;
     let user = server.user("user/*.rs system/*.rs");
     kick_off(&user, "$export").await.assert_status(403);
@@ -197,7 +197,7 @@ async fn only_systems_export_and_only_what_they_may_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_is_there_for_its_client_alone() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with_tls().await;
     people(&server).await;
     let (system, other) =
         (reader(&server, "analyst", "system/*.rs"), reader(&server, "other", "system/*.rs"));
@@ -222,7 +222,7 @@ async fn an_export_is_there_for_its_client_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_come_compressed_and_in_parts() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with_tls().await;
     people(&server).await;
     let system = reader(&server, "analyst", "system/*.rs");
     let manifest = manifest(&system, kick_off(&system, "$export?_type=Observation").await).await;
@@ -252,12 +252,12 @@ async fn files_come_compressed_and_in_parts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_has_so_many_under_way_and_files_grow_old() {
-    let server = TestServer::start_with(|config| config.bulk.jobs_per_client = 0).await;
+    let server = TestServer::start_with_tls_and(|config| config.bulk.jobs_per_client = 0).await;
     let system = reader(&server, "analyst", "system/*.rs");
     let refused = kick_off(&system, "$export").await.assert_status(429);
     assert_eq!((refused.issue().as_str(), refused.header("retry-after")), ("throttled", "10"));
 
-    let server = TestServer::start_with(|config| config.bulk.kept_hours = 0).await;
+    let server = TestServer::start_with_tls_and(|config| config.bulk.kept_hours = 0).await;
     let system = reader(&server, "analyst", "system/*.rs");
     let kicked_off = kick_off(&system, "$export").await.assert_status(202);
     let status = path_of(kicked_off.header("content-location"));
@@ -272,7 +272,7 @@ async fn a_client_has_so_many_under_way_and_files_grow_old() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_step_is_in_the_trail() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with_tls().await;
     people(&server).await;
     let system = reader(&server, "analyst", "system/*.rs");
     let kicked_off = kick_off(&system, "$export?_type=Patient").await.assert_status(202);
@@ -296,7 +296,7 @@ async fn every_step_is_in_the_trail() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_lies_in_the_clear_and_what_is_deleted_is_gone() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with_tls().await;
     let system = server.system();
     let patient = json!({ "resourceType": "Patient", "id": "p", "name": [{ "family": "Quetzalcoatl" }] });
     system.put("Patient/p", &patient).await.assert_status(201);
@@ -336,7 +336,7 @@ fn files_under(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_says_that_it_exports() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with_tls().await;
     let statement = server.stranger().get("metadata").await.assert_status(200).json();
     assert!(statement["instantiates"].to_string().contains("uv/bulkdata/CapabilityStatement/bulk-data"));
     let operations = statement["rest"][0]["operation"].to_string();

@@ -54,7 +54,14 @@ async fn the_smart_configuration_names_endpoints_that_are_there() {
     ] {
         has("capabilities", capability);
     }
-    has("grant_types_supported", "client_credentials");
+    has("scopes_supported", "offline_access");
+    has("response_types_supported", "code");
+    for grant in ["authorization_code", "refresh_token", "client_credentials"] {
+        has("grant_types_supported", grant);
+    }
+    for method in ["none", "client_secret_basic", "client_secret_post"] {
+        has("token_endpoint_auth_methods_supported", method);
+    }
     has("token_endpoint_auth_methods_supported", "private_key_jwt");
     has("token_endpoint_auth_signing_alg_values_supported", "RS384");
     has("token_endpoint_auth_signing_alg_values_supported", "ES384");
@@ -97,7 +104,7 @@ async fn keys_rotate_and_the_one_before_still_checks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_capability_statement_names_the_same_endpoints() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with_tls().await;
     let stranger = server.stranger();
     let smart = stranger.get(".well-known/smart-configuration").await.assert_status(200).json();
     let statement = stranger.get("metadata").await.assert_status(200).json();

@@ -1,4 +1,4 @@
-//! The authorization server, over a real connection: flows as users and apps walk them, and every wrong turn.
+//! The authorization server, over TLS: flows as users and apps walk them, and every wrong turn.
 
 mod authorize;
 mod backend_services;
@@ -23,14 +23,14 @@ use vesta::smart::accounts::{self, User};
 use vesta::smart::client::{AuthMethod, Registration};
 use vesta::smart::request::Request;
 
-const PASSWORD: &str = "seven quiet otters paddle";
-const TOTP: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
-const REDIRECT: &str = "http://localhost:8000/";
-const SECRET: &str = "a-secret-that-nobody-guesses";
-const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+pub const PASSWORD: &str = "seven quiet otters paddle";
+pub const TOTP: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+pub const REDIRECT: &str = "http://localhost:8000/";
+pub const SECRET: &str = "a-secret-that-nobody-guesses";
+pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
 /// A form as the body of a request.
-trait FormBody {
+pub trait FormBody {
     fn form<N: AsRef<str>, V: AsRef<str>>(self, fields: &[(N, V)]) -> Self;
 }
 
@@ -45,7 +45,7 @@ fn encoded<N: AsRef<str>, V: AsRef<str>>(fields: &[(N, V)]) -> String {
 }
 
 /// A request of an operator.
-fn operator(server: &TestServer) -> Request {
+pub fn operator(server: &TestServer) -> Request {
     Request {
         app: Arc::clone(&server.app),
         tenant: TenantId(1),
@@ -57,8 +57,8 @@ fn operator(server: &TestServer) -> Request {
 
 /// A server with a clinician `ada`, a patient `pat` who is Patient/pat, and the apps `app` (public), `web`
 /// (with a secret) and `ehr`.
-async fn start() -> TestServer {
-    let server = TestServer::start_at("2026-11-24T12:00:00Z").await;
+pub async fn start() -> TestServer {
+    let server = TestServer::start_at_with_tls("2026-11-24T12:00:00Z").await;
     user(&server, "ada", "Practitioner/ada").await;
     user(&server, "pat", "Patient/pat").await;
     let app = |method| Registration {
@@ -87,7 +87,7 @@ async fn start() -> TestServer {
     server
 }
 
-async fn user(server: &TestServer, username: &str, fhir_user: &str) {
+pub async fn user(server: &TestServer, username: &str, fhir_user: &str) {
     let user = User {
         username: username.into(),
         password: Some(PASSWORD.to_owned().into()),
@@ -99,12 +99,12 @@ async fn user(server: &TestServer, username: &str, fhir_user: &str) {
 }
 
 /// The code that an authenticator app shows now.
-fn otp(server: &TestServer) -> String {
+pub fn otp(server: &TestServer) -> String {
     TotpSecret::parse(TOTP).unwrap().code_at(server.clock.now().as_second()).unwrap()
 }
 
 /// A good authorization request, with some parameters changed or, where empty, left out.
-fn request_of(server: &TestServer, changes: &[(&str, &str)]) -> Vec<(String, String)> {
+pub fn request_of(server: &TestServer, changes: &[(&str, &str)]) -> Vec<(String, String)> {
     let base = server.app.fhir_base();
     let challenge = pkce_challenge(VERIFIER);
     let good = [
@@ -129,7 +129,7 @@ fn request_of(server: &TestServer, changes: &[(&str, &str)]) -> Vec<(String, Str
 }
 
 /// Somebody at a browser.
-struct Browser<'s> {
+pub struct Browser<'s> {
     server: &'s TestServer,
     cookie: Option<String>,
     /// The page that is shown.
@@ -138,7 +138,7 @@ struct Browser<'s> {
 
 impl<'s> Browser<'s> {
     /// Opens an authorization request.
-    async fn open(server: &'s TestServer, changes: &[(&str, &str)]) -> Browser<'s> {
+    pub async fn open(server: &'s TestServer, changes: &[(&str, &str)]) -> Browser<'s> {
         let mut browser = Browser::new(server);
         browser.ask(changes).await;
         browser
@@ -154,7 +154,7 @@ impl<'s> Browser<'s> {
         self.get(&format!("/auth/authorize?{query}")).await;
     }
 
-    async fn get(&mut self, path: &str) {
+    pub async fn get(&mut self, path: &str) {
         self.follow(self.server.stranger().request("GET", path)).await;
     }
 
@@ -164,7 +164,7 @@ impl<'s> Browser<'s> {
     }
 
     /// Fills the shown form of a flow in, and sends it.
-    async fn submit(&mut self, fields: &[(&str, &str)]) {
+    pub async fn submit(&mut self, fields: &[(&str, &str)]) {
         let (csrf, flow, step) = (self.field("csrf"), self.field("flow"), self.field("step"));
         let mut form = vec![("csrf", csrf.as_str()), ("flow", &flow), ("step", &step)];
         form.extend_from_slice(fields);
@@ -195,7 +195,7 @@ impl<'s> Browser<'s> {
 
     /// The value of a hidden field of the page.
     #[track_caller]
-    fn field(&self, name: &str) -> String {
+    pub fn field(&self, name: &str) -> String {
         let text = self.page.text();
         let start =
             text.find(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("{name} in {text}"));
@@ -215,12 +215,12 @@ impl<'s> Browser<'s> {
     }
 
     #[track_caller]
-    fn shows(&self, words: &str) -> &Self {
+    pub fn shows(&self, words: &str) -> &Self {
         assert!(self.page.text().contains(words), "{words} in {} {}", self.page.status, self.page.text());
         self
     }
 
-    async fn sign_in(&mut self, username: &str) {
+    pub async fn sign_in(&mut self, username: &str) {
         self.submit(&[("username", username), ("password", PASSWORD)]).await;
         self.shows("name=\"otp\"");
         let code = otp(self.server);
@@ -229,12 +229,12 @@ impl<'s> Browser<'s> {
     }
 
     /// Allows all that is ticked.
-    async fn allow(&mut self) {
+    pub async fn allow(&mut self) {
         let scopes = self.ticked();
         self.allow_only(&scopes.iter().map(String::as_str).collect::<Vec<_>>()).await;
     }
 
-    async fn allow_only(&mut self, scopes: &[&str]) {
+    pub async fn allow_only(&mut self, scopes: &[&str]) {
         let mut fields = vec![("decision", "allow")];
         fields.extend(scopes.iter().map(|it| ("scope", *it)));
         self.submit(&fields).await;
@@ -242,7 +242,7 @@ impl<'s> Browser<'s> {
 
     /// What stands in the address that the browser was sent to.
     #[track_caller]
-    fn sent(&self) -> HashMap<String, String> {
+    pub fn sent(&self) -> HashMap<String, String> {
         assert_eq!(self.page.status, 303, "{}", self.page.text());
         let url = self.page.header("location");
         assert!(url.starts_with(REDIRECT), "{url}");
@@ -251,7 +251,7 @@ impl<'s> Browser<'s> {
 
     /// The code that the client was sent.
     #[track_caller]
-    fn code(&self) -> String {
+    pub fn code(&self) -> String {
         let sent = self.sent();
         assert_eq!(sent.get("iss"), Some(&self.server.url()));
         sent.get("code").unwrap_or_else(|| panic!("{sent:?}")).clone()
@@ -259,12 +259,12 @@ impl<'s> Browser<'s> {
 }
 
 /// Asks the token endpoint.
-async fn token_request(server: &TestServer, form: &[(&str, &str)]) -> Answer {
+pub async fn token_request(server: &TestServer, form: &[(&str, &str)]) -> Answer {
     send(server.stranger().request("POST", "/auth/token").form(form)).await
 }
 
 /// A code for tokens, as the public app.
-async fn exchange(server: &TestServer, code: &str) -> Answer {
+pub async fn exchange(server: &TestServer, code: &str) -> Answer {
     let form = [
         ("grant_type", "authorization_code"),
         ("code", code),
@@ -282,7 +282,7 @@ async fn refresh(server: &TestServer, token: &str, more: &[(&str, &str)]) -> Ans
 }
 
 /// The tokens of the patient, for the public app and this scope.
-async fn patient_tokens(server: &TestServer, scope: &str) -> Value {
+pub async fn patient_tokens(server: &TestServer, scope: &str) -> Value {
     let mut browser = Browser::open(server, &[("scope", scope)]).await;
     browser.sign_in("pat").await;
     browser.allow().await;
@@ -291,12 +291,12 @@ async fn patient_tokens(server: &TestServer, scope: &str) -> Value {
 
 /// The text of a field.
 #[track_caller]
-fn text(value: &Value, name: &str) -> String {
+pub fn text(value: &Value, name: &str) -> String {
     value[name].as_str().unwrap_or_else(|| panic!("{name} in {value}")).to_owned()
 }
 
 /// The claims of a token, unchecked.
-fn claims(token: &str) -> Value {
+pub fn claims(token: &str) -> Value {
     use base64::Engine as _;
     let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap());
     serde_json::from_slice(&payload.unwrap()).unwrap()

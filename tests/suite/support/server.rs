@@ -96,6 +96,11 @@ impl TestServer {
         TestServer::begin(Clock::system(), true, change).await
     }
 
+    /// The same, with TLS.
+    pub async fn start_at_with_tls(time: &str) -> TestServer {
+        TestServer::begin(Clock::stepped(time.parse().unwrap()), true, |_| {}).await
+    }
+
     async fn begin(clock: Clock, is_tls: bool, change: impl FnOnce(&mut Config)) -> TestServer {
         install_cryptography();
         let database = Database::migrated().await;
