@@ -3,7 +3,7 @@
 //! Reading order: who asks (`principal`) and what they were granted (`scope`), how far a grant reaches
 //! (`reach`, `granular`); what is known of them (`facts`): their position (`role`), why they ask (`purpose`), what
 //! patients say (`consent`), what is sensitive (`labels`); what it all comes to (`restriction`, `narrowing`), the
-//! decision, and what it lets through (`permit`).
+//! decision, and what it lets through (`permit`). Beside it, who may administer accounts (`administration`).
 
 pub mod principal;
 pub mod scope;
@@ -20,6 +20,7 @@ pub mod role;
 mod narrowing;
 mod restriction;
 
+pub mod administration;
 pub mod decide;
 pub mod explain;
 pub mod permit;

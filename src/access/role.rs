@@ -50,6 +50,10 @@ pub struct Role {
     pub may_change_policies: bool,
     /// It may ask about others.
     pub may_explain: bool,
+    /// It may make, change and disable accounts and clients.
+    pub may_change_accounts: bool,
+    /// It may let in clients that registered themselves.
+    pub may_approve_clients: bool,
     everywhere: Permissions,
     by_type: HashMap<ResourceType, Permissions>,
     never: HashMap<ResourceType, Permissions>,
@@ -147,6 +151,8 @@ impl Role {
             ("ids", ["any"]) => set(&mut self.may_choose_ids),
             ("policies", ["change"]) => set(&mut self.may_change_policies),
             ("explain", ["all"]) => set(&mut self.may_explain),
+            ("accounts", ["change"]) => set(&mut self.may_change_accounts),
+            ("clients", ["approve"]) => set(&mut self.may_approve_clients),
             ("open", words) => {
                 let Some((classes, purposes)) = for_purposes(words) else { return false };
                 let labels = Labels::embedded();

@@ -57,6 +57,7 @@ pub(super) fn of(app: &Arc<App>) -> Request {
         id: app.new_id(),
         network: None,
         now: app.clock.now_microseconds(),
+        actor: None,
     }
 }
 

@@ -246,6 +246,10 @@ pub struct Tokens {
         global = true
     )]
     pub lifetime_seconds: u32,
+
+    /// Clients may register without leave; each waits for an officer who approves it
+    #[arg(long = "open-registration", env = "VESTA_OPEN_REGISTRATION", global = true)]
+    pub open_registration: bool,
 }
 
 /// What is logged.
@@ -314,6 +318,7 @@ impl Default for Tokens {
             issuer: None,
             audience: None,
             lifetime_seconds: MAX_TOKEN_LIFETIME_SECONDS,
+            open_registration: false,
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod tls;
 mod edge;
 mod exchange;
 
+mod admin;
 mod binary;
 mod bulk;
 mod fhir;

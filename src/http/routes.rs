@@ -9,7 +9,7 @@
 use super::edge::{Call, Edge};
 use super::exchange;
 use super::respond::outcome::Refusal;
-use super::{binary, bulk, fhir, health, import, smart};
+use super::{admin, binary, bulk, fhir, health, import, smart};
 use crate::access::principal::Principal;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
@@ -86,6 +86,23 @@ pub static ENDPOINTS: &[Endpoint] = &[
     public("GET", "/auth/factors", |call| Box::pin(smart::factors(call))),
     public("POST", "/auth/factors", |call| Box::pin(smart::factors_by_post(call))),
     public("GET", "/auth/brands", |call| Box::pin(smart::brands(call))),
+    // Accounts, clients and launches, for those who administer: `smart::administration`
+    bearer("GET", "/admin/users", |call, who| Box::pin(admin::users(call, who))),
+    bearer("POST", "/admin/users", |call, who| Box::pin(admin::create_user(call, who))),
+    bearer("GET", "/admin/users/{id}", |call, who| Box::pin(admin::user(call, who))),
+    bearer("PUT", "/admin/users/{id}", |call, who| Box::pin(admin::update_user(call, who))),
+    bearer("DELETE", "/admin/users/{id}", |call, who| Box::pin(admin::disable_user(call, who))),
+    bearer("POST", "/admin/users/{id}/${operation}", |call, who| Box::pin(admin::user_operation(call, who))),
+    bearer("GET", "/admin/clients", |call, who| Box::pin(admin::clients(call, who))),
+    bearer("POST", "/admin/clients", |call, who| Box::pin(admin::create_client(call, who))),
+    bearer("GET", "/admin/clients/{id}", |call, who| Box::pin(admin::client(call, who))),
+    bearer("PUT", "/admin/clients/{id}", |call, who| Box::pin(admin::update_client(call, who))),
+    bearer("DELETE", "/admin/clients/{id}", |call, who| Box::pin(admin::disable_client(call, who))),
+    bearer("POST", "/admin/clients/{id}/${operation}", |call, who| {
+        Box::pin(admin::client_operation(call, who))
+    }),
+    bearer("POST", "/admin/registrations", |call, who| Box::pin(admin::give_leave(call, who))),
+    bearer("POST", "/admin/launches", |call, who| Box::pin(admin::begin_launch(call, who))),
     public("GET", "/assets/style.css", |call| Box::pin(smart::style_sheet(call))),
     public("GET", "/assets/passkey.js", |call| Box::pin(smart::passkey_script(call))),
     public("GET", "/assets/smart-style.json", |call| Box::pin(smart::style(call))),

@@ -312,18 +312,19 @@ where
     })
 }
 
-fn request(call: &Call) -> Request {
+pub(super) fn request(call: &Call) -> Request {
     Request {
         app: Arc::clone(&call.app),
         tenant: call.app.tenant,
         id: call.id,
         network: call.network.clone(),
         now: call.now,
+        actor: None,
     }
 }
 
 /// Goes on to its end also when the client goes away: what was done is recorded.
-async fn on_runtime<T: Send + 'static>(
+pub(super) async fn on_runtime<T: Send + 'static>(
     call: &Call,
     work: impl Future<Output = Result<T, OAuthError>> + Send + 'static,
 ) -> Result<T, OAuthError> {
@@ -391,7 +392,7 @@ fn json_error(call: &Call, error: &OAuthError) -> HttpResponse {
     response
 }
 
-fn log(call: &Call, error: &OAuthError) {
+pub(super) fn log(call: &Call, error: &OAuthError) {
     if let Some(cause) = error.cause() {
         tracing::error!(request.id = %call.id, "the authorization server failed: {cause:?}");
     }

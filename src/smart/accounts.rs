@@ -6,7 +6,7 @@ use crate::crypto::password::{self, Password};
 use crate::crypto::random;
 use crate::crypto::token_hash;
 use crate::crypto::totp::TotpSecret;
-use crate::smart::client::{AuthMethod, Registration};
+use crate::smart::client::Registration;
 use crate::smart::error::OAuthError;
 use crate::smart::record::{self, Who};
 use crate::smart::request::Request;
@@ -101,7 +101,7 @@ pub async fn put_user(request: &Request, user: &User) -> Result<Uuid, OAuthError
     if known.as_ref() != Some(&account) {
         request.app.store.put_account(request.tenant, &account).await?;
         let who = Who { user: &account.id.to_string(), ..Who::default() };
-        record::success(request, who, Kind::UserChanged, "put by an operator").await?;
+        record::success(request, who, Kind::UserChanged, "put").await?;
         let before = known.as_ref().map(|it| it.role.as_str());
         if before != Some(&account.role) {
             let rule = format!("role {} after {}", account.role, before.unwrap_or("none"));
@@ -112,7 +112,7 @@ pub async fn put_user(request: &Request, user: &User) -> Result<Uuid, OAuthError
     Ok(account.id)
 }
 
-/// Forgets the second factor of a user who has lost it: the id of the account.
+/// Forgets the second factor of a user who has lost it: the id of the account. Sessions end.
 ///
 /// # Errors
 /// There is no such user.
@@ -127,8 +127,26 @@ pub async fn reset_second_factor(request: &Request, username: &str) -> Result<Uu
     request.app.store.put_account(request.tenant, &account).await?;
     request.app.store.end_sessions_of(request.tenant, account.id).await?;
     let who = Who { user: &account.id.to_string(), ..Who::default() };
-    record::success(request, who, Kind::UserChanged, "second factor reset by an operator").await?;
+    record::success(request, who, Kind::UserChanged, "second factor reset").await?;
     Ok(account.id)
+}
+
+/// Gives an account another password. Sessions end.
+///
+/// # Errors
+/// There is no such account, or the password is easy to guess.
+pub async fn set_password(request: &Request, id: Uuid, secret: &SecretString) -> Result<(), OAuthError> {
+    let account = request.app.store.account_by_id(request.tenant, id).await?;
+    let Some(mut account) = account else {
+        return Err(OAuthError::invalid_request("there is no such user"));
+    };
+    let bad = |error: password::PasswordError| OAuthError::invalid_request(error.to_string());
+    password::check(secret, &[&account.private.username]).map_err(bad)?;
+    account.password = Password::hash(secret).map_err(bad)?.to_stored().to_owned();
+    request.app.store.put_account(request.tenant, &account).await?;
+    request.app.store.end_sessions_of(request.tenant, id).await?;
+    let who = Who { user: &id.to_string(), ..Who::default() };
+    record::success(request, who, Kind::UserChanged, "password reset").await
 }
 
 /// Makes a client, or changes the one of that id; without a secret the one it has stays.
@@ -149,10 +167,7 @@ pub async fn put_client(
         return Err(bad(complaint));
     }
     let known = request.app.store.client(request.tenant, id).await?;
-    let is_symmetric = matches!(
-        registration.token_endpoint_auth_method,
-        AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost
-    );
+    let is_symmetric = registration.is_symmetric();
     let secret_hash = match secret {
         Some(_) if !is_symmetric => {
             return Err(bad("a secret goes with client_secret_basic or client_secret_post"));
@@ -167,11 +182,12 @@ pub async fn put_client(
         return Err(bad("the secret is missing"));
     }
     let document = serde_json::to_string(registration).map_err(OAuthError::server_error)?;
-    let row = ClientRow { id: id.to_owned(), secret_hash, disabled: None, document };
+    let pending = known.as_ref().and_then(|it| it.pending);
+    let row = ClientRow { id: id.to_owned(), secret_hash, disabled: None, pending, document };
     if known.as_ref() != Some(&row) {
         request.app.store.put_client(request.tenant, &row).await?;
         let who = Who { client: id, ..Who::default() };
-        record::success(request, who, Kind::ClientChanged, "put by an operator").await?;
+        record::success(request, who, Kind::ClientChanged, "put").await?;
         request.app.facts_changed(request.tenant);
     }
     Ok(())

@@ -83,6 +83,32 @@ pub struct Credentials {
 }
 
 impl Registration {
+    /// The names of all that a registration may say.
+    pub(super) const FIELDS: [&'static str; 13] = [
+        "client_name",
+        "redirect_uris",
+        "post_logout_redirect_uris",
+        "grant_types",
+        "token_endpoint_auth_method",
+        "scope",
+        "jwks",
+        "jwks_uri",
+        "launch_uri",
+        "id_token_signed_response_alg",
+        "may_launch",
+        "requests_per_minute",
+        "organization",
+    ];
+
+    /// Whether it proves itself with a secret.
+    #[must_use]
+    pub fn is_symmetric(&self) -> bool {
+        matches!(
+            self.token_endpoint_auth_method,
+            AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost
+        )
+    }
+
     /// Whether it may use that grant.
     #[must_use]
     pub fn allows_grant(&self, grant_type: &str) -> bool {
@@ -142,12 +168,12 @@ pub(super) fn is_good_uri(text: &str) -> bool {
 }
 
 impl Client {
-    /// A stored client; nothing if it was disabled.
+    /// A stored client; nothing if it was disabled, or waits to be approved.
     ///
     /// # Errors
     /// What is stored is broken.
     pub fn from_row(row: ClientRow) -> Result<Option<Client>, OAuthError> {
-        if row.disabled.is_some() {
+        if row.disabled.is_some() || row.pending.is_some() {
             return Ok(None);
         }
         let registration = serde_json::from_str(&row.document).map_err(OAuthError::server_error)?;

@@ -64,6 +64,11 @@ pub async fn begin_for(request: &Request, ehr: &Client, form: &Form) -> Result<V
         let error = OAuthError::new("unauthorized_client", "this client may not begin launches");
         return Err(record::refused(request, who, (Kind::Launch, "may not launch"), error).await);
     }
+    begin_with(request, form).await
+}
+
+/// Begins a launch as a form says, for whoever may.
+pub(super) async fn begin_with(request: &Request, form: &Form) -> Result<Value, OAuthError> {
     let unknown = |what| OAuthError::invalid_request(format!("there is no such {what}"));
     let app = client::find(request, form.required("client")?).await?.ok_or_else(|| unknown("client"))?;
     let user = request.app.store.account_named(request.tenant, form.required("user")?).await?;

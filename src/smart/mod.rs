@@ -47,6 +47,7 @@ pub mod revoke;
 pub mod user_info;
 
 pub mod accounts;
+pub mod administration;
 pub mod register;
 pub mod seed;
 

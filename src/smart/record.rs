@@ -1,5 +1,6 @@
 //! What happened here, for the trail: durable before any answer leaves.
 
+use crate::access::principal::Principal;
 use crate::audit::event::{self, Kind, Occasion};
 use crate::smart::error::OAuthError;
 use crate::smart::request::Request;
@@ -23,13 +24,18 @@ pub(super) async fn record(
     let client = if who.client.is_empty() { "vesta" } else { who.client };
     let user = if who.user.is_empty() { "unknown" } else { who.user };
     let principal = request.principal(user, client, None, "");
+    // Who administers did it; whom it was done to stands in the rule.
+    let (principal, rule) = match &request.actor {
+        Some(actor) => (Principal::clone(actor), format!("{rule}: {user} {client}")),
+        None => (principal, rule.to_owned()),
+    };
     let occasion = Occasion {
         principal: &principal,
         request: request.id,
         network: request.network.as_deref(),
         now: request.now,
     };
-    let row = event::row(&occasion, kind, result, rule);
+    let row = event::row(&occasion, kind, result, &rule);
     Ok(request.app.store.append_audit(request.tenant, vec![row]).await?)
 }
 

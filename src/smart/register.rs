@@ -1,13 +1,16 @@
 //! Dynamic registration, <https://www.rfc-editor.org/rfc/rfc7591>, for those who were given leave: an initial
 //! access token, made by `vesta client leave`, good for a number of registrations until its end.
 //!
+//! Where the settings say so, one may register without leave, too: such a client waits for an officer who approves
+//! it (`administration`), and gets nothing until then.
+//!
 //! What a client registers is taken as it stands or refused: nothing is quietly left out of it. Scopes of
 //! systems, and the right to begin launches, are not to be had this way: an operator gives them.
 
 use crate::access::scope::{Level, ResourceScope};
 use crate::audit::event::Kind;
 use crate::crypto::{random, token_hash};
-use crate::smart::client::{AuthMethod, Registration};
+use crate::smart::client::Registration;
 use crate::smart::error::OAuthError;
 use crate::smart::record::{self, Who};
 use crate::smart::request::Request;
@@ -18,6 +21,8 @@ use serde_json::{Value, json};
 
 /// The largest registration that is looked at.
 const LARGEST: usize = 64 * 1024;
+/// So many clients may wait to be approved.
+const MOST_PENDING: i64 = 100;
 
 /// Leave to register one client, for so many seconds: an initial access token.
 ///
@@ -38,6 +43,16 @@ pub async fn give_leave(request: &Request, seconds: i64) -> Result<SecretString,
 /// There is no leave, or the registration is not in order.
 pub async fn register(request: &Request, leave: Option<&str>, body: &[u8]) -> Result<Value, OAuthError> {
     let store = &request.app.store;
+    if leave.is_none() && request.app.config.tokens.open_registration {
+        let (registration, extra) = parse(body)?;
+        if store.pending_clients(request.tenant).await? >= MOST_PENDING {
+            let text = "too many clients wait to be approved";
+            let rule = (Kind::ClientChanged, text);
+            let error = OAuthError::new("temporarily_unavailable", text);
+            return Err(record::refused(request, Who::default(), rule, error).await);
+        }
+        return keep(request, registration, extra, Some(request.now)).await;
+    }
     let hash = leave.map(token_hash::hash).unwrap_or_default();
     let ticket = (TicketKind::Registration, hash.as_slice());
     if leave.is_none() || store.ticket(request.tenant, ticket).await?.is_none() {
@@ -45,16 +60,22 @@ pub async fn register(request: &Request, leave: Option<&str>, body: &[u8]) -> Re
         let rule = (Kind::ClientChanged, "no leave to register");
         return Err(record::refused(request, Who::default(), rule, error).await);
     }
-    let (mut registration, extra) = parse(body)?;
+    let (registration, extra) = parse(body)?;
     if store.use_ticket(request.tenant, ticket).await?.is_none() {
         return Err(OAuthError::invalid_token());
     }
+    keep(request, registration, extra, None).await
+}
+
+/// Keeps a registration, pending or not: what the client is told.
+async fn keep(
+    request: &Request,
+    mut registration: Registration,
+    extra: Value,
+    pending: Option<i64>,
+) -> Result<Value, OAuthError> {
     let id = random::id(request.now).to_string();
-    let is_symmetric = matches!(
-        registration.token_endpoint_auth_method,
-        AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost
-    );
-    let secret = is_symmetric.then(|| random::token_urlsafe(32));
+    let secret = registration.is_symmetric().then(|| random::token_urlsafe(32));
     registration.may_launch = false;
     registration.requests_per_minute = None;
     registration.organization = None;
@@ -62,11 +83,12 @@ pub async fn register(request: &Request, leave: Option<&str>, body: &[u8]) -> Re
         id: id.clone(),
         secret_hash: secret.as_ref().map(|it| token_hash::hash(it.expose_secret())),
         disabled: None,
+        pending,
         document: serde_json::to_string(&registration).map_err(OAuthError::server_error)?,
     };
-    store.put_client(request.tenant, &row).await?;
-    record::success(request, Who { client: &id, ..Who::default() }, Kind::ClientChanged, "registered")
-        .await?;
+    request.app.store.put_client(request.tenant, &row).await?;
+    let rule = if pending.is_some() { "registered, waits to be approved" } else { "registered" };
+    record::success(request, Who { client: &id, ..Who::default() }, Kind::ClientChanged, rule).await?;
     let mut answer = extra;
     if let Some(fields) = answer.as_object_mut() {
         fields.insert("client_id".to_owned(), id.into());

@@ -21,6 +21,8 @@ pub struct Request {
     pub network: Option<String>,
     /// When it came, in microseconds since 1970.
     pub now: i64,
+    /// Who administers, where it is a change to somebody or something else: for the trail.
+    pub actor: Option<Arc<Principal>>,
 }
 
 /// The fields of a form or query, decoded, in the order received.

@@ -59,6 +59,33 @@ pub async fn revoke(request: &Request, which: &Grants<'_>) -> Result<(), OAuthEr
     Ok(())
 }
 
+/// Ends the sessions of a user, and all that they granted; they may sign in again.
+///
+/// # Errors
+/// The database fails.
+pub async fn sign_out_user(request: &Request, id: Uuid) -> Result<(), OAuthError> {
+    let store = &request.app.store;
+    store.end_sessions_of(request.tenant, id).await?;
+    revoke(request, &Grants::Account(id)).await?;
+    let subject = id.to_string();
+    let news = (RevocationKind::User, subject.as_str());
+    store.revoke(request.tenant, news, request.later(NEWS_SECONDS)).await?;
+    record::success(request, Who { user: &subject, ..Who::default() }, Kind::TokenRevoked, "all of a user")
+        .await
+}
+
+/// Ends all access of a client; it may ask again.
+///
+/// # Errors
+/// The database fails.
+pub async fn sign_out_client(request: &Request, id: &str) -> Result<(), OAuthError> {
+    let store = &request.app.store;
+    revoke(request, &Grants::Client(id)).await?;
+    store.revoke(request.tenant, (RevocationKind::Client, id), request.later(NEWS_SECONDS)).await?;
+    record::success(request, Who { client: id, ..Who::default() }, Kind::TokenRevoked, "all of a client")
+        .await
+}
+
 /// Disables an account: it signs in no more, its sessions end, and its tokens are dead.
 ///
 /// # Errors

@@ -117,23 +117,6 @@ pub struct Planted {
     pub launches: Vec<String>,
 }
 
-/// The fields of a client, beside `id` and `secret`.
-const FIELDS: [&str; 13] = [
-    "client_name",
-    "redirect_uris",
-    "post_logout_redirect_uris",
-    "grant_types",
-    "token_endpoint_auth_method",
-    "scope",
-    "jwks",
-    "jwks_uri",
-    "launch_uri",
-    "id_token_signed_response_alg",
-    "may_launch",
-    "requests_per_minute",
-    "organization",
-];
-
 impl Seed {
     /// Reads a file.
     ///
@@ -215,7 +198,7 @@ async fn put_client(request: &Request, mut table: Table) -> Result<(), OAuthErro
         Some(Value::String(secret)) => Some(SecretString::from(secret)),
         Some(_) => return Err(OAuthError::invalid_request(format!("client {id}: secret must be a string"))),
     };
-    if let Some(unknown) = table.keys().find(|it| !FIELDS.contains(&it.as_str())) {
+    if let Some(unknown) = table.keys().find(|it| !Registration::FIELDS.contains(&it.as_str())) {
         return Err(OAuthError::invalid_request(format!("client {id}: there is no field {unknown}")));
     }
     let registration: Registration = table.try_into().map_err(|error: toml::de::Error| {

@@ -79,6 +79,27 @@ impl Store {
         self.account(tenant, sql.with(tenant.0).with(id)).await
     }
 
+    /// The accounts whose ids come after that one, in order, so many at most.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn accounts_after(
+        &self,
+        tenant: TenantId,
+        after: Uuid,
+        most: i64,
+    ) -> Result<Vec<Account>, StoreError> {
+        let sql = Sql::new(format!(
+            "select {COLUMNS} from accounts where tenant = $1 and id > $2 order by id limit $3"
+        ));
+        let sql = sql.with(tenant.0).with(after).with(most);
+        let mut accounts = Vec::new();
+        for row in self.ask::<RowTypes, Row>(tenant, &[], &sql).await? {
+            accounts.push(self.opened(tenant, row).await?);
+        }
+        Ok(accounts)
+    }
+
     /// Stores an account, new or changed. The user name of an account never changes.
     ///
     /// # Errors
@@ -114,12 +135,16 @@ impl Store {
 
     async fn account(&self, tenant: TenantId, sql: Sql) -> Result<Option<Account>, StoreError> {
         let rows = self.ask::<RowTypes, Row>(tenant, &[], &sql).await?;
-        let Some((id, fhir_user, role, password, disabled, totp_step, sealed)) = rows.into_iter().next()
-        else {
-            return Ok(None);
-        };
+        match rows.into_iter().next() {
+            Some(row) => Ok(Some(self.opened(tenant, row).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn opened(&self, tenant: TenantId, row: Row) -> Result<Account, StoreError> {
+        let (id, fhir_user, role, password, disabled, totp_step, sealed) = row;
         let private = self.open_account(tenant, id, &sealed).await?;
-        Ok(Some(Account { id, fhir_user, role, password, disabled, totp_step, private }))
+        Ok(Account { id, fhir_user, role, password, disabled, totp_step, private })
     }
 
     /// What lies sealed of the account with that id.

@@ -15,6 +15,7 @@ async fn a_client_of_another_organization_needs_an_agreement_that_is_in_force() 
         id: "acme-app".to_owned(),
         secret_hash: None,
         disabled: None,
+        pending: None,
         document: json!({ "organization": "Organization/acme" }).to_string(),
     };
     server.app.store.put_client(TenantId::FIRST, &row).await.unwrap();

@@ -163,6 +163,7 @@ pub async fn plant(server: &TestServer, seed: &str) {
         id: server.app.new_id(),
         network: None,
         now: server.clock.now_microseconds(),
+        actor: None,
     };
     seed::plant(&request, Seed::parse(seed).unwrap()).await.unwrap();
 }

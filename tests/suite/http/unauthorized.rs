@@ -45,7 +45,7 @@ async fn what_is_public_needs_no_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_tokens_are_told_nothing() {
-    let server = TestServer::start_at_with_tls("2026-11-24T12:00:00Z").await;
+    let server = TestServer::start_at_with_tls("2026-11-24T12:00:00Z", |_| {}).await;
     let good = server.token("user/*.rs", None);
     assert_ne!(server.bearer(good.clone()).get("Patient/1").await.status, 401);
 
@@ -57,7 +57,7 @@ async fn bad_tokens_are_told_nothing() {
     let now = server.clock.now().as_second();
     let mut unsigned = good.split('.').collect::<Vec<_>>();
     unsigned[2] = "";
-    let other = TestServer::start_at_with_tls("2026-11-24T12:00:00Z").await;
+    let other = TestServer::start_at_with_tls("2026-11-24T12:00:00Z", |_| {}).await;
     let mut of_another_key = server.claims("user/*.rs");
     of_another_key["jti"] = "x".into();
     let tokens = [
@@ -90,7 +90,7 @@ async fn bad_tokens_are_told_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_remembered_token_ends_in_time() {
-    let server = TestServer::start_at_with_tls("2026-11-24T12:00:00Z").await;
+    let server = TestServer::start_at_with_tls("2026-11-24T12:00:00Z", |_| {}).await;
     let user = server.user("user/*.rs");
     assert_ne!(user.get("Patient/1").await.status, 401);
     server.clock.step(890_000_000);

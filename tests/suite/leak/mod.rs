@@ -76,6 +76,7 @@ async fn tokens(server: &TestServer) -> BTreeMap<String, String> {
         id: "a-client-without-agreement".to_owned(),
         secret_hash: None,
         disabled: None,
+        pending: None,
         document: json!({ "organization": "Organization/elsewhere" }).to_string(),
     };
     store.put_client(TenantId::FIRST, &row).await.unwrap();

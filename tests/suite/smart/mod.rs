@@ -1,5 +1,6 @@
 //! The authorization server, over TLS: flows as users and apps walk them, and every wrong turn.
 
+mod administration;
 mod authorize;
 mod backend_services;
 mod discovery;
@@ -16,6 +17,7 @@ use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
+use vesta::config::Config;
 use vesta::crypto::token_hash::pkce_challenge;
 use vesta::crypto::totp::TotpSecret;
 use vesta::fhir::id::TenantId;
@@ -52,13 +54,19 @@ pub fn operator(server: &TestServer) -> Request {
         id: server.app.new_id(),
         network: None,
         now: server.clock.now_microseconds(),
+        actor: None,
     }
 }
 
 /// A server with a clinician `ada`, a patient `pat` who is Patient/pat, and the apps `app` (public), `web`
 /// (with a secret) and `ehr`.
 pub async fn start() -> TestServer {
-    let server = TestServer::start_at_with_tls("2026-11-24T12:00:00Z").await;
+    start_with(|_| {}).await
+}
+
+/// The same, with other settings.
+pub async fn start_with(change: impl FnOnce(&mut Config)) -> TestServer {
+    let server = TestServer::start_at_with_tls("2026-11-24T12:00:00Z", change).await;
     user(&server, "ada", "Practitioner/ada").await;
     user(&server, "pat", "Patient/pat").await;
     let app = |method| Registration {

@@ -96,9 +96,9 @@ impl TestServer {
         TestServer::begin(Clock::system(), true, change).await
     }
 
-    /// The same, with TLS.
-    pub async fn start_at_with_tls(time: &str) -> TestServer {
-        TestServer::begin(Clock::stepped(time.parse().unwrap()), true, |_| {}).await
+    /// The same, with TLS and other settings.
+    pub async fn start_at_with_tls(time: &str, change: impl FnOnce(&mut Config)) -> TestServer {
+        TestServer::begin(Clock::stepped(time.parse().unwrap()), true, change).await
     }
 
     async fn begin(clock: Clock, is_tls: bool, change: impl FnOnce(&mut Config)) -> TestServer {
