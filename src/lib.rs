@@ -26,3 +26,4 @@ pub mod store;
 pub mod telemetry;
 pub mod tenancy;
 pub mod terminology;
+pub mod views;

@@ -1,6 +1,6 @@
 //! An expression, parsed: names of functions and types are already resolved, literals are values.
 
-use super::functions::Function;
+use super::functions::{Function, utility};
 use super::value::{SystemType, Value};
 
 /// One node of the tree.
@@ -89,6 +89,24 @@ impl Ast {
             Ast::Binary(_, left, right) => left.depth().max(right.depth()),
         };
         deepest + 1
+    }
+
+    /// Shows every node of the tree.
+    pub(super) fn walk<'t>(&'t self, see: &mut impl FnMut(&'t Ast)) {
+        see(self);
+        match self {
+            Ast::Empty | Ast::Literal(_) | Ast::This | Ast::Index | Ast::Total | Ast::Variable(_) => {}
+            Ast::Member(on, _) => on.iter().for_each(|it| it.walk(see)),
+            Ast::Call(call) => call.on.iter().chain(&call.arguments).for_each(|it| it.walk(see)),
+            Ast::Negate(it) | Ast::Affirm(it) | Ast::Is(it, _) | Ast::As(it, _) => it.walk(see),
+            Ast::Indexer(on, index) => [on, index].into_iter().for_each(|it| it.walk(see)),
+            Ast::Binary(_, left, right) => [left, right].into_iter().for_each(|it| it.walk(see)),
+        }
+    }
+
+    /// Whether it is a call of `defineVariable`.
+    pub(super) fn defines_variable(&self) -> bool {
+        matches!(self, Ast::Call(it) if it.function == Function::Utility(utility::Name::DefineVariable))
     }
 
     /// The type that an argument names: `Patient`, `FHIR.Patient`.

@@ -166,6 +166,43 @@ impl Expression {
         evaluator.condition(&items)
     }
 
+    /// Evaluates within a budget that several evaluations share: the steps that were taken are counted on.
+    ///
+    /// # Errors
+    /// See [`EvaluationError`].
+    pub fn evaluate_within<'a>(
+        &self,
+        env: &Environment<'a>,
+        focus: Item<'a>,
+        spent: &Cell<u32>,
+    ) -> Result<Vec<Item<'a>>, EvaluationError> {
+        let evaluator = Evaluator { env, steps: Cell::new(spent.get()), variables: RefCell::default() };
+        let scope = Scope { this: focus, index: 0, total: Items::new() };
+        let items = evaluator.eval(&self.ast, &scope);
+        spent.set(evaluator.steps.get());
+        Ok(items?.into_vec())
+    }
+
+    /// The names after `%` in it.
+    #[must_use]
+    pub fn variables(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        self.ast.walk(&mut |ast| {
+            if let Ast::Variable(name) = ast {
+                names.push(&**name);
+            }
+        });
+        names
+    }
+
+    /// Whether it defines variables of its own.
+    #[must_use]
+    pub fn defines_variables(&self) -> bool {
+        let mut is_defining = false;
+        self.ast.walk(&mut |ast| is_defining |= ast.defines_variable());
+        is_defining
+    }
+
     fn run<'e, 'a>(
         &self,
         env: &'e Environment<'a>,

@@ -13,6 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("search", &["fhir", "fhirpath", "conformance"]),
     ("access", &["fhir", "search", "conformance"]),
     ("demo", &["fhir"]),
+    ("views", &["fhir", "fhirpath"]),
     ("crypto", &[]),
     ("clock", &[]),
     ("config", &[]),
@@ -81,6 +82,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("ed25519_dalek", &["crypto"]),
     ("jsonwebtoken", &["crypto"]),
     ("cryptoki", &["crypto"]),
+    ("parquet", &["views"]),
 ];
 
 /// The longest a source file may be. Over 400 lines is a question, over this is a no.

@@ -18,6 +18,8 @@ pub(in crate::fhirpath) enum Name {
     SubsumedBy,
     ConformsTo,
     HtmlChecks,
+    GetResourceKey,
+    GetReferenceKey,
 }
 
 pub(super) const TABLE: &Table<Name> = &[
@@ -30,6 +32,9 @@ pub(super) const TABLE: &Table<Name> = &[
     ("subsumedBy", Name::SubsumedBy, 1, 1),
     ("conformsTo", Name::ConformsTo, 1, 1),
     ("htmlChecks", Name::HtmlChecks, 0, 0),
+    // https://sql-on-fhir.org/ig/latest/StructureDefinition-ViewDefinition.html#functions
+    ("getResourceKey", Name::GetResourceKey, 0, 0),
+    ("getReferenceKey", Name::GetReferenceKey, 0, 1),
 ];
 
 /// The canonical URLs of R4's own types begin like this.
@@ -93,7 +98,39 @@ pub(super) fn call<'a>(name: Name, focus: Items<'a>, given: &Given<'_, '_, 'a>) 
                 boolean(xhtml::is_allowed(&text))
             }
         },
+        Name::GetResourceKey => focus.iter().filter_map(|it| resource_key(given, it)).collect(),
+        Name::GetReferenceKey => {
+            let wanted = match given.call.arguments.first() {
+                Some(ast) => Some(ast.as_type_name().ok_or(EvaluationError::Argument)?.name),
+                None => None,
+            };
+            focus.iter().filter_map(|it| reference_key(it, wanted.as_deref())).collect()
+        }
     })
+}
+
+/// What a resource is joined by: `Patient/1`, the same as the key of a reference to it.
+fn resource_key<'a>(given: &Given<'_, '_, 'a>, item: &Item<'a>) -> Option<Item<'a>> {
+    let Item::Element(Element { node: Some(node), type_id, .. }) = item else { return None };
+    let id = node.string("id")?;
+    let of = given.on.env.types.name(*type_id);
+    Some(Item::Value(Value::String(format!("{of}/{id}").into())))
+}
+
+/// The key of the resource that a reference names: without a version, and with its server where that is named. Only
+/// of a resource of that type, if one is asked for.
+fn reference_key<'a>(item: &Item<'a>, wanted: Option<&str>) -> Option<Item<'a>> {
+    let Item::Element(Element { node: Some(node), .. }) = item else { return None };
+    let text = node.string("reference")?;
+    let Some(Reference::Resource { base, resource_type, id, .. }) = Reference::parse(&text) else { return None };
+    if wanted.is_some_and(|it| it != resource_type.name()) {
+        return None;
+    }
+    let key = match base {
+        Some(base) => format!("{base}/{resource_type}/{id}"),
+        None => format!("{resource_type}/{id}"),
+    };
+    Some(Item::Value(Value::String(key.into())))
 }
 
 fn one_of<'f, 'a>(items: &'f [Item<'a>]) -> Result<Option<&'f Item<'a>>> {

@@ -5,6 +5,7 @@ mod examples;
 mod fhirpath;
 mod mutations;
 mod patch;
+mod sql_on_fhir;
 mod synthea;
 mod validator;
 mod xml;
