@@ -7,6 +7,7 @@ use super::part::{Content, Parts};
 use super::plan::{self, Step, StepKind};
 use super::records;
 use super::transform::Transform;
+use super::view_rows::{RowFile, RowsOf};
 use crate::app::App;
 use crate::fhir::id::ResourceType;
 use crate::fhir::json::{Json, Limits, quote};
@@ -36,7 +37,7 @@ pub async fn run(app: Arc<App>, lease: Lease) -> Result<Vec<u8>, JobFailure> {
     let job: ExportJob = serde_json::from_slice(&lease.job.parameters)
         .map_err(|_| JobFailure::Never("the job cannot be read".to_owned()))?;
     let job = Arc::new(job);
-    let exported = Worker { app: Arc::clone(&app), parts: Parts::of(&app, &lease), job }.run().await;
+    let exported = Worker { app: Arc::clone(&app), parts: Parts::of(&app, &lease), job, rows: None }.run().await;
     if matches!(&exported, Err(JobFailure::Never(_) | JobFailure::Lost)) {
         // Nobody will fetch them.
         app.files.remove_all(lease.tenant, lease.job.id).await?;
@@ -48,6 +49,8 @@ struct Worker {
     app: Arc<App>,
     parts: Parts,
     job: Arc<ExportJob>,
+    /// The rows that go into the file of a view.
+    rows: Option<(Content, RowFile)>,
 }
 
 /// A page that is being read.
@@ -70,9 +73,11 @@ impl Worker {
             let after = if place == first { (after, after_row) } else { (0, 0) };
             match step.kind {
                 StepKind::Deletions => self.deletions(&steps, place, step, after).await?,
+                StepKind::View(view) => self.view(&steps, place, (step, view), after.0).await?,
                 _ => self.resources(&steps, place, step, after.0).await?,
             }
         }
+        self.end_rows().await?;
         self.report(steps.len(), (0, 0), 99).await?;
         self.errors(steps.len()).await?;
         self.parts.text()
@@ -100,7 +105,7 @@ impl Worker {
     ) -> Result<(), JobFailure> {
         let is_records = step.kind == StepKind::Records;
         let of = (!is_records).then(|| step.of.name().to_owned());
-        let content = Content { list: List::Output, of };
+        let content = Content::lines(List::Output, of);
         if self.parts.is_other(&content) {
             self.report(place, (after, 0), percent(place, 0, steps.len())).await?;
         }
@@ -132,6 +137,57 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// The rows of a view. A file ends before the next begins: each is one of its format by itself.
+    async fn view(
+        &mut self,
+        steps: &[Step],
+        place: usize,
+        (step, view): (&Step, usize),
+        after: i64,
+    ) -> Result<(), JobFailure> {
+        let asked = self.job.request.views.get(view);
+        let asked = asked.ok_or_else(|| JobFailure::Never("the job names no such view".to_owned()))?;
+        let rules = self.context().await?.rules;
+        let made = RowsOf::of(&rules, &self.job.request, asked).map_err(view_failure)?;
+        let content = made.content();
+        if self.parts.is_other(&content) || self.rows.as_ref().is_some_and(|(it, _)| *it != content) {
+            self.end_rows().await?;
+            self.report(place, (after, 0), percent(place, 0, steps.len())).await?;
+        }
+        let range = self.app.store.row_range(self.parts.tenant(), step.of).await?;
+        let mut file = match self.rows.take() {
+            Some((_, file)) => file,
+            None => made.file().map_err(view_failure)?,
+        };
+        let mut reading = Some(self.read(step, after, ROWS));
+        while let Some(page) = reading.take() {
+            let SpanPage { resources, next } = page.wait().await?;
+            reading = next.map(|next| self.read(step, next, ROWS));
+            for stored in resources {
+                let (bytes, rows) = file.push(&made, stored.text).map_err(view_failure)?;
+                self.parts.write(&content, &bytes, rows).await?;
+                // Rows may take a while to make, and others wait for this thread.
+                tokio::task::yield_now().await;
+            }
+            if let (true, Some(next)) = (self.parts.is_full(), next) {
+                self.rows = Some((content.clone(), file));
+                self.end_rows().await?;
+                let done = percent(place, fraction(range, Some(next)), steps.len());
+                self.report(place, (next, 0), done).await?;
+                file = made.file().map_err(view_failure)?;
+            }
+        }
+        self.rows = Some((content, file));
+        Ok(())
+    }
+
+    /// Ends the file of a view, if there is one.
+    async fn end_rows(&mut self) -> Result<(), JobFailure> {
+        let Some((content, file)) = self.rows.take() else { return Ok(()) };
+        let bytes = file.finish().map_err(view_failure)?;
+        self.parts.write(&content, &bytes, 0).await
     }
 
     /// Begins to read a page.
@@ -181,7 +237,7 @@ impl Worker {
         step: &Step,
         mut after: (i64, i64),
     ) -> Result<(), JobFailure> {
-        let content = Content { list: List::Deleted, of: Some(step.of.name().to_owned()) };
+        let content = Content::lines(List::Deleted, Some(step.of.name().to_owned()));
         if self.parts.is_other(&content) {
             self.report(place, after, percent(place, 0, steps.len())).await?;
         }
@@ -209,7 +265,7 @@ impl Worker {
 
     /// What was left out of the request, for whoever reads the result.
     async fn errors(&mut self, last: usize) -> Result<(), JobFailure> {
-        let content = Content { list: List::Error, of: None };
+        let content = Content::lines(List::Error, None);
         if self.parts.progress.parts.iter().any(|it| it.list == List::Error) {
             return Ok(());
         }
@@ -248,6 +304,17 @@ pub(super) fn failure(outcome: Outcome) -> JobFailure {
         404 | 410 => JobFailure::Never("the group is not there any more".to_owned()),
         400..=499 => JobFailure::Never("what was asked for cannot be read".to_owned()),
         _ => JobFailure::Later(Box::new(Wrapped(outcome))),
+    }
+}
+
+/// What is wrong with a view is told: it says what to change, and nothing of what was read.
+fn view_failure(outcome: Outcome) -> JobFailure {
+    match outcome.worst() {
+        Some(issue) if outcome.status() < 500 => {
+            let place = issue.expression.first().map_or("", String::as_str);
+            JobFailure::Never(format!("a view cannot be made: {} {place}", issue.diagnostics))
+        }
+        _ => failure(outcome),
     }
 }
 

@@ -16,3 +16,4 @@ mod part;
 mod plan;
 mod records;
 mod transform;
+mod view_rows;

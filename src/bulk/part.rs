@@ -6,6 +6,7 @@ use crate::interaction::export::progress::{List, Part, Progress};
 use crate::store::error::StoreError;
 use crate::store::files::{FileWriter, PART};
 use crate::store::jobs::{JobFailure, Lease};
+use crate::views::writing::Format;
 use std::sync::Arc;
 
 /// What goes into one kind of file.
@@ -15,6 +16,8 @@ pub(super) struct Content {
     pub(super) list: List,
     /// The type of the resources; nothing where there are several.
     pub(super) of: Option<String>,
+    /// The view whose rows it holds, and how they are written.
+    pub(super) view: Option<(String, Format)>,
 }
 
 /// Writes the files of an export, one after the other.
@@ -34,7 +37,15 @@ struct Open {
 }
 
 impl Content {
+    /// Of resources, or of what is told about them.
+    pub(super) fn lines(list: List, of: Option<String>) -> Content {
+        Content { list, of, view: None }
+    }
+
     fn stem(&self) -> String {
+        if let Some((name, _)) = &self.view {
+            return name.clone();
+        }
         let of = self.of.as_deref().unwrap_or("records");
         match self.list {
             List::Output => of.to_owned(),
@@ -63,7 +74,7 @@ impl Parts {
         lines: &[u8],
         count: u64,
     ) -> Result<(), JobFailure> {
-        if count == 0 {
+        if count == 0 && lines.is_empty() {
             return Ok(());
         }
         if self.open.is_none() {
@@ -95,8 +106,9 @@ impl Parts {
     ) -> Result<(), JobFailure> {
         if let Some(open) = self.open.take() {
             let bytes = open.writer.finish().await?;
-            let Content { list, of } = open.content;
-            let part = Part { list, of, name: open.name, count: open.count, bytes };
+            let Content { list, of, view } = open.content;
+            let view = view.map(|(name, _)| name);
+            let part = Part { list, of, view, name: open.name, count: open.count, bytes };
             self.progress.parts.push(part);
         }
         self.progress.step = step;
@@ -113,7 +125,8 @@ impl Parts {
     async fn begin(&mut self, content: Content) -> Result<Open, StoreError> {
         // The name of a file that was never finished is used again.
         let place = self.progress.parts.len() + 1;
-        let name = format!("{}.{place}.ndjson", content.stem());
+        let extension = content.view.as_ref().map_or("ndjson", |(_, format)| format.extension());
+        let name = format!("{}.{place}.{extension}", content.stem());
         let writer = self.app.files.create(self.tenant(), self.lease.job.id, &name).await?;
         Ok(Open { content, name, writer, count: 0 })
     }

@@ -6,7 +6,6 @@ use crate::interaction::context::Context;
 use crate::interaction::export::is_supporting;
 use crate::interaction::export::progress::ExportJob;
 use crate::interaction::export::read;
-use crate::interaction::export::request::Level;
 use crate::search::predicate::Predicate;
 use crate::store::search::range::{Members, Population};
 
@@ -34,6 +33,8 @@ pub(super) enum StepKind {
     Records,
     /// Files of what was deleted.
     Deletions,
+    /// Files with the rows of a view: its place in the request.
+    View(usize),
 }
 
 /// The steps of that export.
@@ -43,6 +44,13 @@ pub(super) async fn steps(ctx: &Context, job: &ExportJob) -> Result<Vec<Step>, O
     let types = types.ok_or_else(|| Outcome::exception("a job names a type that R4 does not have"))?;
     let members = read::members(ctx, job).await?;
     let mut steps = Vec::new();
+    for (place, view) in job.request.views.iter().enumerate() {
+        let of = ResourceType::parse(&view.of).ok_or_else(Outcome::not_found)?;
+        steps.extend(live(ctx, job, of, members.as_ref(), StepKind::View(place))?);
+    }
+    if !job.request.views.is_empty() {
+        return Ok(steps);
+    }
     if job.request.by_patient {
         let patient = ResourceType::parse("Patient").ok_or_else(Outcome::not_found)?;
         steps.extend(live(ctx, job, patient, members.as_ref(), StepKind::Records)?);
@@ -59,7 +67,7 @@ pub(super) async fn steps(ctx: &Context, job: &ExportJob) -> Result<Vec<Step>, O
     }
     if job.request.since.is_some() {
         for of in &types {
-            let population = whole(ctx, job, *of, members.as_ref());
+            let population = read::whole(ctx, job, *of, members.as_ref());
             let (of, filter) = (*of, Predicate::True);
             steps.push(Step { of, population, filter, kind: StepKind::Deletions });
         }
@@ -76,29 +84,9 @@ fn live(
     kind: StepKind,
 ) -> Result<Vec<Step>, Outcome> {
     let filter = match kind {
-        StepKind::Records => Predicate::True,
+        StepKind::Records | StepKind::View(_) => Predicate::True,
         _ => read::filter(ctx, &job.request, of)?,
     };
-    let whole = whole(ctx, job, of, members);
-    let chunks = match &whole {
-        Population::Members(members, _) if read::is_in_compartments(ctx, of) => members.chunks(),
-        _ => None,
-    };
-    let (Population::Members(members, _), Some(chunks)) = (&whole, chunks) else {
-        return Ok(vec![Step { of, population: whole, filter, kind }]);
-    };
-    let chunk = |number| Population::Members(members.clone(), Some(number));
-    let steps = (0..chunks).map(|it| Step { of, population: chunk(it), filter: filter.clone(), kind });
-    Ok(steps.collect())
-}
-
-/// Whose resources of a type are exported.
-fn whole(ctx: &Context, job: &ExportJob, of: ResourceType, members: Option<&Members>) -> Population {
-    if job.request.level == Level::System || !read::is_personal(ctx, of) {
-        return Population::Everything;
-    }
-    match members {
-        Some(members) => Population::Members(members.clone(), None),
-        None => Population::Patients,
-    }
+    let populations = read::populations(ctx, job, of, members).into_iter();
+    Ok(populations.map(|population| Step { of, population, filter: filter.clone(), kind }).collect())
 }

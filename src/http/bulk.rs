@@ -110,8 +110,11 @@ pub(super) async fn file(call: Call, principal: Principal) -> Answer {
     let id = id(&call)?;
     let name = call.path("file").to_owned();
     let tag = format!("\"{id}-{name}\"");
+    let media_type = HeaderValue::from_static(export::media_type(&name));
     let file = within(&call, principal, async move |ctx| export::fetch(&ctx, id, &name).await).await?;
-    send(&call, file, &tag)
+    let mut answer = send(&call, file, &tag)?;
+    answer.headers_mut().insert(CONTENT_TYPE, media_type);
+    Ok(answer)
 }
 
 /// The file, or the part of it that is asked for.

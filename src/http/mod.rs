@@ -22,6 +22,7 @@ mod health;
 mod import;
 mod pages;
 mod smart;
+mod views;
 
 mod extract;
 mod middleware;

@@ -9,7 +9,7 @@
 use super::edge::{Call, Edge};
 use super::exchange;
 use super::respond::outcome::Refusal;
-use super::{admin, binary, bulk, fhir, health, import, smart};
+use super::{admin, binary, bulk, fhir, health, import, smart, views};
 use crate::access::principal::Principal;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
@@ -122,6 +122,25 @@ pub static ENDPOINTS: &[Endpoint] = &[
     bearer("GET", "/fhir/$import/{job}", |call, who| Box::pin(import::status(call, who))),
     bearer("DELETE", "/fhir/$import/{job}", |call, who| Box::pin(import::remove(call, who))),
     bearer("GET", "/fhir/$import/{job}/{file}", |call, who| Box::pin(import::file(call, who))),
+    // https://sql-on-fhir.org/ig/latest/operations.html
+    bearer("GET", "/fhir/$viewdefinition-run", |call, who| Box::pin(views::run(call, who))),
+    bearer("POST", "/fhir/$viewdefinition-run", |call, who| Box::pin(views::run(call, who))),
+    bearer("GET", "/fhir/ViewDefinition/$viewdefinition-run", |call, who| Box::pin(views::run(call, who))),
+    bearer("POST", "/fhir/ViewDefinition/$viewdefinition-run", |call, who| Box::pin(views::run(call, who))),
+    bearer("GET", "/fhir/ViewDefinition/$run", |call, who| Box::pin(views::run(call, who))),
+    bearer("POST", "/fhir/ViewDefinition/$run", |call, who| Box::pin(views::run(call, who))),
+    bearer("GET", "/fhir/ViewDefinition/{id}/$viewdefinition-run", |call, who| Box::pin(views::run(call, who))),
+    bearer("POST", "/fhir/ViewDefinition/{id}/$viewdefinition-run", |call, who| Box::pin(views::run(call, who))),
+    bearer("GET", "/fhir/ViewDefinition/{id}/$run", |call, who| Box::pin(views::run(call, who))),
+    bearer("POST", "/fhir/ViewDefinition/{id}/$run", |call, who| Box::pin(views::run(call, who))),
+    bearer("GET", "/fhir/$viewdefinition-export", |call, who| Box::pin(views::export(call, who))),
+    bearer("POST", "/fhir/$viewdefinition-export", |call, who| Box::pin(views::export(call, who))),
+    bearer("GET", "/fhir/ViewDefinition/$viewdefinition-export", |call, who| Box::pin(views::export(call, who))),
+    bearer("POST", "/fhir/ViewDefinition/$viewdefinition-export", |call, who| Box::pin(views::export(call, who))),
+    bearer("GET", "/fhir/ViewDefinition/{id}/$viewdefinition-export", |call, who| Box::pin(views::export(call, who))),
+    bearer("POST", "/fhir/ViewDefinition/{id}/$viewdefinition-export", |call, who| Box::pin(views::export(call, who))),
+    bearer("GET", "/fhir/ViewDefinition", |call, who| Box::pin(views::list(call, who))),
+    bearer("GET", "/fhir/ViewDefinition/{id}", |call, who| Box::pin(views::read(call, who))),
     // The whole system
     bearer("GET", "/fhir", |call, who| Box::pin(fhir::search(call, who))),
     bearer("POST", "/fhir", |call, who| Box::pin(fhir::bundle(call, who))),

@@ -39,15 +39,20 @@ const INSTANTIATES: [&str; 2] = [
 ];
 
 /// Operations that are asked for by themselves and answered later: on the system, and on these types.
-const ASYNCHRONOUS: [(&str, &[&str]); 3] =
-    [("export", &[]), ("export", &["Patient", "Group"]), ("import", &[])];
+const ASYNCHRONOUS: [(&str, &[&str]); 4] =
+    [("export", &[]), ("export", &["Patient", "Group"]), ("import", &[]), ("viewdefinition-export", &[])];
+
+/// Operations whose answers are no resources: on the system.
+const OF_ROWS: [&str; 1] = ["viewdefinition-run"];
 
 /// The definitions of operations that no loaded package has.
-const OURS: [(&str, &str); 4] = [
+const OURS: [(&str, &str); 6] = [
     ("count", "urn:vesta:operation:count"),
     ("import", "urn:vesta:operation:import"),
     ("member-match", "http://hl7.org/fhir/us/davinci-hrex/OperationDefinition/member-match"),
     ("refresh-members", "urn:vesta:operation:refresh-members"),
+    ("viewdefinition-export", "http://sql-on-fhir.org/OperationDefinition/$viewdefinition-export"),
+    ("viewdefinition-run", "http://sql-on-fhir.org/OperationDefinition/$viewdefinition-run"),
 ];
 
 /// When what is said here was last changed.
@@ -88,6 +93,8 @@ fn text(app: &App, rules: &Rules) -> String {
         types: types.iter().filter_map(|it| ResourceType::parse(it)).collect(),
         definition: definition(name),
     });
+    let of_rows =
+        OF_ROWS.iter().map(|name| MountedOperation { name, types: Vec::new(), definition: definition(name) });
     let endpoints = ENDPOINTS.map(|name| (name, app.config.authorization_endpoint(name)));
     let mounted = Mounted {
         base: &base,
@@ -95,7 +102,7 @@ fn text(app: &App, rules: &Rules) -> String {
         date: CHANGED,
         types,
         system_interactions: vec!["transaction", "batch", "search-system", "history-system"],
-        operations: operations.chain(asynchronous).collect(),
+        operations: operations.chain(asynchronous).chain(of_rows).collect(),
         formats: vec!["application/fhir+json", "json", "application/fhir+xml", "xml"],
         patch_formats: vec!["application/json-patch+json", "application/fhir+json", "application/fhir+xml"],
         conditional_create: true,

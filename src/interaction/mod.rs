@@ -13,6 +13,7 @@ pub mod request;
 pub mod reserved;
 pub mod response;
 pub mod turned_away;
+pub mod views;
 
 mod audit_event;
 mod bundle;

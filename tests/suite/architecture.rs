@@ -34,13 +34,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "app",
             "clock",
             "crypto",
+            "views",
         ],
     ),
     ("telemetry", &["config"]),
     ("embedded_postgres", &["config"]),
     ("smart", &["fhir", "access", "crypto", "store", "audit", "app", "clock", "interaction", "config"]),
     ("tenancy", &["fhir", "store", "app"]),
-    ("http", &["fhir", "access", "interaction", "smart", "app", "tenancy", "config", "telemetry"]),
+    ("http", &["fhir", "access", "interaction", "smart", "app", "tenancy", "config", "telemetry", "views"]),
     (
         "compliance",
         &[
@@ -57,7 +58,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("backup", &["fhir", "crypto", "store", "audit", "interaction", "app", "embedded_postgres"]),
-    ("bulk", &["fhir", "search", "access", "store", "audit", "interaction", "app", "clock"]),
+    ("bulk", &["fhir", "search", "access", "store", "audit", "interaction", "app", "clock", "views"]),
     (
         "jobs",
         &["bulk", "compliance", "fhir", "search", "crypto", "store", "audit", "app", "clock", "interaction"],

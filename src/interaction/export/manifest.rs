@@ -19,7 +19,8 @@ pub(super) fn manifest(base: &str, id: Uuid, job: &ExportJob, progress: &Progres
             };
             let of = of.map(|it| ("type".to_owned(), json!(it)));
             let place = [("url".to_owned(), json!(url(&part.name))), ("count".to_owned(), json!(part.count))];
-            Value::Object(of.into_iter().chain(place).collect())
+            let view = part.view.as_ref().map(|it| ("name".to_owned(), json!(it)));
+            Value::Object(of.into_iter().chain(view).chain(place).collect())
         };
         progress.parts.iter().filter(|it| it.list == list).map(entry).collect()
     };

@@ -24,6 +24,7 @@ use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::outcome::Outcome;
 use crate::store::files::OpenFile;
 use crate::store::jobs::{Job, JobState, NewJob};
+use crate::views::writing::Format;
 use asker::{Asker, require_system};
 use progress::{ExportJob, KIND, List, Progress};
 use request::{ExportRequest, Level};
@@ -97,8 +98,9 @@ async fn start(ctx: &Context, mut request: ExportRequest) -> Result<(Uuid, Trail
     }
     let permit = permission::ask(ctx, Permission::Search, &asked)?;
     let mut types = if request.types.is_empty() { permit.narrowing().types() } else { types_of(&request)? };
+    let asked = types.len();
     types.retain(|it| is_exported(ctx, &request.level, *it));
-    if types.is_empty() {
+    if types.is_empty() || (!request.views.is_empty() && types.len() < asked) {
         return Err(Outcome::not_supported("none of these types is part of such an export").at("_type"));
     }
     for of in &types {
@@ -243,11 +245,21 @@ fn types_of(request: &ExportRequest) -> Result<Vec<ResourceType>, Outcome> {
 /// Exports of patients and groups hold what is in their compartments; what names a patient outside of them
 /// (Device, Task …); and the directories that records refer to, whole. The road not taken, to follow every
 /// reference that was exported, would need to remember all of them.
-fn is_exported(ctx: &Context, level: &Level, of: ResourceType) -> bool {
+pub(super) fn is_exported(ctx: &Context, level: &Level, of: ResourceType) -> bool {
     if NOT_EXPORTED.contains(&of.name()) {
         return false;
     }
     *level == Level::System || read::is_personal(ctx, of) || is_supporting(of)
+}
+
+/// The media type of a file of that name.
+#[must_use]
+pub fn media_type(name: &str) -> &'static str {
+    let format = name.rsplit_once('.').and_then(|(_, extension)| Format::named(extension));
+    match format {
+        None | Some(Format::Ndjson) => "application/fhir+ndjson",
+        Some(format) => format.media_type(),
+    }
 }
 
 /// Whether a type is exported whole, beside the records that refer to it.

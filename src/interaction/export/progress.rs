@@ -38,9 +38,12 @@ pub struct Part {
     pub list: List,
     /// The type of its resources; nothing where it holds several.
     pub of: Option<String>,
+    /// The view whose rows it holds, if it does.
+    #[serde(default)]
+    pub view: Option<String>,
     /// Its name.
     pub name: String,
-    /// How many resources.
+    /// How many resources or rows.
     pub count: u64,
     /// Its size, in bytes.
     pub bytes: u64,

@@ -50,7 +50,7 @@ const MOST_GROUPS: usize = 10_000;
 /// # Errors
 /// The client may not, or not any more; the database fails; the trail cannot be written.
 pub async fn span(ctx: &Context, job: &ExportJob, next: &Next<'_>) -> Result<SpanPage, Outcome> {
-    let asked = Asked::for_kind(Kind::Search, None, Some(format!("$export?_type={}", next.of)));
+    let asked = Asked::for_kind(Kind::Search, None, Some(format!("{}?_type={}", job.request.operation(), next.of)));
     let read = async {
         job.asker.check(ctx).await?;
         let permit = permission::ask(ctx, Permission::Search, &[next.of])?;
@@ -177,6 +177,39 @@ fn active_members(group: &Resource) -> Vec<String> {
     let active = members.filter(|it| it.get("inactive").and_then(|it| it.as_bool()) != Some(true));
     let references = active.filter_map(|it| it.get("entity")?.string("reference").map(Into::into));
     references.collect()
+}
+
+/// Whose resources of a type are read, one after the other: all at once, or some patients' in chunks.
+#[must_use]
+pub fn populations(
+    ctx: &Context,
+    job: &ExportJob,
+    of: ResourceType,
+    members: Option<&Members>,
+) -> Vec<Population> {
+    let whole = whole(ctx, job, of, members);
+    let chunks = match &whole {
+        Population::Members(members, _) if is_in_compartments(ctx, of) => members.chunks(),
+        _ => None,
+    };
+    match (&whole, chunks) {
+        (Population::Members(members, _), Some(chunks)) => {
+            (0..chunks).map(|it| Population::Members(members.clone(), Some(it))).collect()
+        }
+        _ => vec![whole],
+    }
+}
+
+/// Whose resources of a type are exported.
+#[must_use]
+pub fn whole(ctx: &Context, job: &ExportJob, of: ResourceType, members: Option<&Members>) -> Population {
+    if job.request.level == Level::System || !is_personal(ctx, of) {
+        return Population::Everything;
+    }
+    match members {
+        Some(members) => Population::Members(members.clone(), None),
+        None => Population::Patients,
+    }
 }
 
 /// What the resources of a type must satisfy: one of its filters.

@@ -11,6 +11,8 @@ use crate::fhir::outcome::Outcome;
 use crate::fhir::reference::Reference;
 use crate::fhir::resource::Resource;
 use crate::interaction::request::Parameters;
+use crate::interaction::views::request::AskedView;
+use crate::views::writing::Format;
 use serde::{Deserialize, Serialize};
 
 /// What is exported.
@@ -53,6 +55,12 @@ pub struct ExportRequest {
     pub left_out: Vec<String>,
     /// `Prefer: handling=lenient`
     pub is_lenient: bool,
+    /// The views whose rows are in the files, instead of the resources.
+    #[serde(default)]
+    pub views: Vec<AskedView>,
+    /// How their rows are written.
+    #[serde(default)]
+    pub format: Option<Format>,
 }
 
 /// As many patients may be named.
@@ -61,18 +69,9 @@ const MOST_PATIENTS: usize = 100_000;
 const MOST_FILTERS: usize = 100;
 
 impl ExportRequest {
-    /// Reads the parameters of a URL, or of a Parameters resource.
-    ///
-    /// # Errors
-    /// A value is bad, or something is not understood and the client does not want it left out.
-    pub fn read(
-        level: Level,
-        url: String,
-        query: &Parameters,
-        body: Option<&Resource>,
-        is_lenient: bool,
-    ) -> Result<ExportRequest, Outcome> {
-        let mut request = ExportRequest {
+    /// Everything of that level.
+    pub(in crate::interaction) fn whole(level: Level, url: String) -> ExportRequest {
+        ExportRequest {
             url,
             level,
             types: Vec::new(),
@@ -85,8 +84,29 @@ impl ExportRequest {
             by_patient: false,
             partial_manifests: false,
             left_out: Vec::new(),
-            is_lenient,
-        };
+            is_lenient: false,
+            views: Vec::new(),
+            format: None,
+        }
+    }
+
+    /// The operation, as the trail names it.
+    pub(super) fn operation(&self) -> &'static str {
+        if self.views.is_empty() { "$export" } else { "ViewDefinition/$viewdefinition-run" }
+    }
+
+    /// Reads the parameters of a URL, or of a Parameters resource.
+    ///
+    /// # Errors
+    /// A value is bad, or something is not understood and the client does not want it left out.
+    pub fn read(
+        level: Level,
+        url: String,
+        query: &Parameters,
+        body: Option<&Resource>,
+        is_lenient: bool,
+    ) -> Result<ExportRequest, Outcome> {
+        let mut request = ExportRequest { is_lenient, ..ExportRequest::whole(level, url) };
         let in_body = body.map(given).unwrap_or_default();
         for (name, value) in query {
             request.take(name, value, false)?;
