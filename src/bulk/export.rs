@@ -37,7 +37,8 @@ pub async fn run(app: Arc<App>, lease: Lease) -> Result<Vec<u8>, JobFailure> {
     let job: ExportJob = serde_json::from_slice(&lease.job.parameters)
         .map_err(|_| JobFailure::Never("the job cannot be read".to_owned()))?;
     let job = Arc::new(job);
-    let exported = Worker { app: Arc::clone(&app), parts: Parts::of(&app, &lease), job, rows: None }.run().await;
+    let exported =
+        Worker { app: Arc::clone(&app), parts: Parts::of(&app, &lease), job, rows: None }.run().await;
     if matches!(&exported, Err(JobFailure::Never(_) | JobFailure::Lost)) {
         // Nobody will fetch them.
         app.files.remove_all(lease.tenant, lease.job.id).await?;

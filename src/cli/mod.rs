@@ -28,6 +28,7 @@ mod tenant;
 mod terminology;
 mod token;
 mod user;
+mod view;
 
 use crate::config::Config;
 use anyhow::{Result, bail};
@@ -85,6 +86,9 @@ enum Command {
     Load(load::Arguments),
     /// Exports in bulk from a running server into a folder
     Export(export::Arguments),
+    /// Makes rows for analysts: views of what is on a running server
+    #[command(subcommand)]
+    View(view::Command),
     /// Imports NDJSON in bulk into a running server
     Import(import::Arguments),
     /// Puts the users, clients and launches of a file
@@ -154,6 +158,7 @@ async fn execute(arguments: Arguments) -> Result<()> {
         Command::LeakTest(arguments) => leak_test::run(arguments).await,
         Command::Load(arguments) => load::run(&config, arguments).await,
         Command::Export(arguments) => export::run(&config, arguments).await,
+        Command::View(command) => view::run(&config, command).await,
         Command::Import(arguments) => import::run(&config, arguments).await,
         Command::Seed(arguments) => seed::run(&config, &arguments).await,
         Command::Terminology(command) => terminology::run(&config, &command).await,

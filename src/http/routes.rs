@@ -129,16 +129,28 @@ pub static ENDPOINTS: &[Endpoint] = &[
     bearer("POST", "/fhir/ViewDefinition/$viewdefinition-run", |call, who| Box::pin(views::run(call, who))),
     bearer("GET", "/fhir/ViewDefinition/$run", |call, who| Box::pin(views::run(call, who))),
     bearer("POST", "/fhir/ViewDefinition/$run", |call, who| Box::pin(views::run(call, who))),
-    bearer("GET", "/fhir/ViewDefinition/{id}/$viewdefinition-run", |call, who| Box::pin(views::run(call, who))),
-    bearer("POST", "/fhir/ViewDefinition/{id}/$viewdefinition-run", |call, who| Box::pin(views::run(call, who))),
+    bearer("GET", "/fhir/ViewDefinition/{id}/$viewdefinition-run", |call, who| {
+        Box::pin(views::run(call, who))
+    }),
+    bearer("POST", "/fhir/ViewDefinition/{id}/$viewdefinition-run", |call, who| {
+        Box::pin(views::run(call, who))
+    }),
     bearer("GET", "/fhir/ViewDefinition/{id}/$run", |call, who| Box::pin(views::run(call, who))),
     bearer("POST", "/fhir/ViewDefinition/{id}/$run", |call, who| Box::pin(views::run(call, who))),
     bearer("GET", "/fhir/$viewdefinition-export", |call, who| Box::pin(views::export(call, who))),
     bearer("POST", "/fhir/$viewdefinition-export", |call, who| Box::pin(views::export(call, who))),
-    bearer("GET", "/fhir/ViewDefinition/$viewdefinition-export", |call, who| Box::pin(views::export(call, who))),
-    bearer("POST", "/fhir/ViewDefinition/$viewdefinition-export", |call, who| Box::pin(views::export(call, who))),
-    bearer("GET", "/fhir/ViewDefinition/{id}/$viewdefinition-export", |call, who| Box::pin(views::export(call, who))),
-    bearer("POST", "/fhir/ViewDefinition/{id}/$viewdefinition-export", |call, who| Box::pin(views::export(call, who))),
+    bearer("GET", "/fhir/ViewDefinition/$viewdefinition-export", |call, who| {
+        Box::pin(views::export(call, who))
+    }),
+    bearer("POST", "/fhir/ViewDefinition/$viewdefinition-export", |call, who| {
+        Box::pin(views::export(call, who))
+    }),
+    bearer("GET", "/fhir/ViewDefinition/{id}/$viewdefinition-export", |call, who| {
+        Box::pin(views::export(call, who))
+    }),
+    bearer("POST", "/fhir/ViewDefinition/{id}/$viewdefinition-export", |call, who| {
+        Box::pin(views::export(call, who))
+    }),
     bearer("GET", "/fhir/ViewDefinition", |call, who| Box::pin(views::list(call, who))),
     bearer("GET", "/fhir/ViewDefinition/{id}", |call, who| Box::pin(views::read(call, who))),
     // The whole system

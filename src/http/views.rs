@@ -101,7 +101,7 @@ async fn request(call: &mut Call) -> Result<ViewRequest, Refusal> {
         true => None,
         false => Some(Json::parse(body, &call.json_limits()).map_err(Outcome::from)?),
     };
-    let url = format!("{}{}", call.edge.app().config.public_url(), call.request.uri());
+    let url = call.url();
     let parameters = query::decode(call.request.query_string())?;
     let accepted = call.list_header("accept");
     let types = call.edge.types();

@@ -161,7 +161,8 @@ impl Compiler<'_> {
         if let Some((first, rest)) = unions.split_first() {
             let expected = first.columns();
             if rest.iter().any(|it| it.columns() != expected) {
-                let reason = "the parts of unionAll have the same columns, of the same types, in the same order";
+                let reason =
+                    "the parts of unionAll have the same columns, of the same types, in the same order";
                 return Err(wrong(node.get("unionAll").unwrap_or(node), reason));
             }
         }
@@ -194,7 +195,8 @@ impl Compiler<'_> {
     fn column(&self, node: Node<'_>) -> Result<(Column, Path), Outcome> {
         let name = node.string("name").unwrap_or_default();
         if !is_name(&name) {
-            let reason = "a column needs a name of letters, digits and underscores, at most 255, a letter first";
+            let reason =
+                "a column needs a name of letters, digits and underscores, at most 255, a letter first";
             return Err(wrong(node.get("name").unwrap_or(node), reason));
         }
         let kind = match node.string("type") {
@@ -259,9 +261,8 @@ fn constant(node: Node<'_>) -> Result<(String, Value<'static>), Outcome> {
         "Decimal" => number.and_then(|it| Decimal::from_str(it).ok()).map(Value::Decimal),
         "Date" | "DateTime" | "Instant" => text.map(|it| Value::Date(it.into())),
         "Time" => text.map(|it| Value::Time(it.into())),
-        "String" | "Code" | "Id" | "Uri" | "Url" | "Uuid" | "Oid" | "Canonical" | "Base64Binary" | "Markdown" => {
-            text.map(|it| Value::String(it.into()))
-        }
+        "String" | "Code" | "Id" | "Uri" | "Url" | "Uuid" | "Oid" | "Canonical" | "Base64Binary"
+        | "Markdown" => text.map(|it| Value::String(it.into())),
         _ => None,
     };
     match read {

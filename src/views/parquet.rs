@@ -207,9 +207,7 @@ impl<'r> Levels<'r> {
 
     fn write(&self, kind: Kind, writer: &mut ColumnWriter<'_>) -> ParquetResult<()> {
         match writer {
-            ColumnWriter::BoolColumnWriter(it) => {
-                self.batch(it, |cell| matches!(cell, Cell::Boolean(true)))
-            }
+            ColumnWriter::BoolColumnWriter(it) => self.batch(it, |cell| matches!(cell, Cell::Boolean(true))),
             ColumnWriter::Int32ColumnWriter(it) if kind == Kind::Date => self.batch(it, |cell| {
                 let day = moment(cell).div_euclid(DAY);
                 i32::try_from(day).unwrap_or_default()

@@ -157,8 +157,7 @@ impl<'a> Walk<'a> {
             (false, []) => Ok(Cell::Null),
             (false, [item]) => value(item),
             (false, _) => {
-                let reason =
-                    format!("the column {} has several values and is no collection", column.name);
+                let reason = format!("the column {} has several values and is no collection", column.name);
                 Err(Outcome::value(reason).at(&path.place))
             }
         }

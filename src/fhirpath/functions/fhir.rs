@@ -122,7 +122,9 @@ fn resource_key<'a>(given: &Given<'_, '_, 'a>, item: &Item<'a>) -> Option<Item<'
 fn reference_key<'a>(item: &Item<'a>, wanted: Option<&str>) -> Option<Item<'a>> {
     let Item::Element(Element { node: Some(node), .. }) = item else { return None };
     let text = node.string("reference")?;
-    let Some(Reference::Resource { base, resource_type, id, .. }) = Reference::parse(&text) else { return None };
+    let Some(Reference::Resource { base, resource_type, id, .. }) = Reference::parse(&text) else {
+        return None;
+    };
     if wanted.is_some_and(|it| it != resource_type.name()) {
         return None;
     }

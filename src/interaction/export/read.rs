@@ -50,7 +50,8 @@ const MOST_GROUPS: usize = 10_000;
 /// # Errors
 /// The client may not, or not any more; the database fails; the trail cannot be written.
 pub async fn span(ctx: &Context, job: &ExportJob, next: &Next<'_>) -> Result<SpanPage, Outcome> {
-    let asked = Asked::for_kind(Kind::Search, None, Some(format!("{}?_type={}", job.request.operation(), next.of)));
+    let asked =
+        Asked::for_kind(Kind::Search, None, Some(format!("{}?_type={}", job.request.operation(), next.of)));
     let read = async {
         job.asker.check(ctx).await?;
         let permit = permission::ask(ctx, Permission::Search, &[next.of])?;

@@ -173,8 +173,7 @@ impl Run {
         let Some(population) = self.populations.front() else { return Ok(false) };
         let of = self.view.resource_type;
         let filter = Predicate::True;
-        let next =
-            Next { of, population, filter: &filter, after: self.after, rows: ROWS, bytes: BYTES };
+        let next = Next { of, population, filter: &filter, after: self.after, rows: ROWS, bytes: BYTES };
         let page = read::span(&self.ctx, &self.job, &next).await?;
         self.waiting.extend(page.resources.into_iter().map(|it| it.text));
         match page.next {

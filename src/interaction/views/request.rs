@@ -173,9 +173,10 @@ impl Given {
                 self.limit = Some(limit.ok_or_else(|| Outcome::value("a number of at least 1").at(name))?);
             }
             "patient" => {
-                self.patients.push(id_of("Patient", value).ok_or_else(|| {
-                    Outcome::value("patient is a reference to a Patient").at(name)
-                })?);
+                self.patients.push(
+                    id_of("Patient", value)
+                        .ok_or_else(|| Outcome::value("patient is a reference to a Patient").at(name))?,
+                );
                 if self.patients.len() > MOST_PATIENTS {
                     return Err(Outcome::too_costly("too many patients: use a Group").at(name));
                 }
