@@ -75,6 +75,8 @@ pub struct GoodToken {
     pub expires_seconds: i64,
     /// The grant that it came of.
     pub family: Option<String>,
+    /// The thumbprint of the key that its bearer must prove to hold, where it is bound to one.
+    pub key: Option<String>,
     /// The encounter that it ends with.
     pub visit: Option<String>,
     /// How often a minute its bearer may ask, where the client has a limit of its own; 0 for any number.

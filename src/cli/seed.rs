@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// Which file.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// The file, TOML: tables of users, clients and launches, as src/smart/seed.rs shows
+    /// The file, TOML: tables of users, clients and launches, as src/smart/seed/mod.rs shows
     file: PathBuf,
 }
 
@@ -31,7 +31,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> Result<()> {
 }
 
 fn tell(tenant: &str, planted: Planted) {
-    println!("{tenant}{} users, {} clients", planted.users, planted.clients);
+    println!("{tenant}{} users, {} clients, {} resources", planted.users, planted.clients, planted.resources);
     for launch in planted.launches {
         println!("{tenant}launch {launch}");
     }

@@ -51,6 +51,11 @@ impl KeySet {
         Ok(KeySet { keys: vec![PublicKey::of(jwk).ok_or(JwsError::MalformedKey)?] })
     }
 
+    /// The first key.
+    pub(super) fn first(&self) -> Option<&Jwk> {
+        self.keys.first().map(|key| &key.jwk)
+    }
+
     /// The keys that may have signed a token with this header.
     pub(super) fn candidates(
         &self,

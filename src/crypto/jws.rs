@@ -186,9 +186,23 @@ impl TokenKey {
         let mut header = Header::new(self.algorithm);
         header.typ = Some(token_type.to_owned());
         header.kid = Some(self.kid.clone());
-        let token =
-            jsonwebtoken::encode(&header, claims, &self.encoding).map_err(|_| JwsError::Unsignable)?;
-        Ok(SecretString::from(token))
+        self.encode(&header, claims)
+    }
+
+    /// Signs claims as a DPoP proof, which holds the public key: [`super::dpop`].
+    ///
+    /// # Errors
+    /// The claims are not a JSON object.
+    pub fn prove(&self, claims: &impl Serialize) -> Result<SecretString, JwsError> {
+        let mut header = Header::new(self.algorithm);
+        header.typ = Some("dpop+jwt".to_owned());
+        header.jwk = self.public.first().cloned();
+        self.encode(&header, claims)
+    }
+
+    fn encode(&self, header: &Header, claims: &impl Serialize) -> Result<SecretString, JwsError> {
+        let token = jsonwebtoken::encode(header, claims, &self.encoding);
+        Ok(SecretString::from(token.map_err(|_| JwsError::Unsignable)?))
     }
 }
 

@@ -12,6 +12,7 @@
 //! cheap here. The interface leaves the door open.
 
 pub mod blind;
+pub mod dpop;
 pub mod hardware;
 pub mod jwks;
 pub mod jws;

@@ -226,8 +226,8 @@ pub(super) async fn register(mut call: Call) -> Answer {
 
 /// `GET /auth/userinfo`, `POST /auth/userinfo`
 pub(super) async fn user_info(call: Call) -> Answer {
-    let (request, bearer) = (request(&call), asker(&call).bearer);
-    let result = on_runtime(&call, async move { user_info::user_info(&request, bearer.as_deref()).await });
+    let (request, presented) = (request(&call), caller::presented(&call).ok().flatten());
+    let result = on_runtime(&call, async move { user_info::user_info(&request, presented.as_ref()).await });
     match result.await {
         Ok(answer) => Ok(plain::json(StatusCode::OK, answer.to_string())),
         Err(error) => Ok(turned_away(&call, &error).await),
@@ -358,10 +358,10 @@ fn decode(text: &str) -> Result<Form, OAuthError> {
 fn asker(call: &Call) -> Asker {
     let header = call.header("authorization").ok().flatten().unwrap_or_default();
     let basic = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));
-    Asker {
-        credentials: Credentials { basic: basic.and_then(|(_, text)| basic_credentials(text.trim())) },
-        bearer: caller::bearer(header).map(str::to_owned),
-    }
+    // Two proofs, or one that is no text, are as bad as one that is wrong: never as good as none.
+    let proof = call.header("dpop").unwrap_or(Some("")).map(str::to_owned);
+    let basic = basic.and_then(|(_, text)| basic_credentials(text.trim()));
+    Asker { credentials: Credentials { basic, proof }, bearer: caller::bearer(header).map(str::to_owned) }
 }
 
 /// RFC 6749 2.3.1: name and secret are each encoded as in a form, then joined as RFC 7617 says.

@@ -17,6 +17,7 @@ use crate::config::MAX_TOKEN_LIFETIME_SECONDS;
 use crate::crypto::jws::{self, Expected, JwsError};
 use crate::fhir::id::{ResourceId, TenantId};
 use crate::fhir::outcome::Outcome;
+use crate::smart::dpop::{self, Presented};
 use crate::smart::{id_token, revocation};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -47,12 +48,15 @@ pub struct Claims {
     pub all: Map<String, Value>,
 }
 
-/// Who bears this token.
+/// Who bears this token, as it was presented.
 ///
 /// # Errors
 /// [`Outcome::login`], in the same words whatever is wrong; another where that cannot be found out now.
-pub async fn verify(app: &Arc<App>, token: &str) -> Result<Arc<GoodToken>, Outcome> {
-    let good = good_token(app, token).await?;
+pub async fn verify(app: &Arc<App>, presented: &Presented) -> Result<Arc<GoodToken>, Outcome> {
+    let good = good_token(app, &presented.token).await?;
+    if !dpop::is_proven(app, good.key.as_deref(), presented).await? {
+        return Err(Outcome::login());
+    }
     if revocation::is_live(app, &good).await? {
         return Ok(good);
     }
@@ -60,10 +64,14 @@ pub async fn verify(app: &Arc<App>, token: &str) -> Result<Arc<GoodToken>, Outco
     Err(Outcome::login())
 }
 
-/// The same, where memory alone can tell that the token is good; nothing where more must be asked.
+/// The same, where memory alone can tell that the token is good; nothing where more must be asked: whether a proof was
+/// seen before is known to the database.
 #[must_use]
-pub fn remembered(app: &App, token: &str) -> Option<Arc<GoodToken>> {
-    let good = app.good_tokens.get(&hash(token))?;
+pub fn remembered(app: &App, presented: &Presented) -> Option<Arc<GoodToken>> {
+    let good = app.good_tokens.get(&hash(&presented.token))?;
+    if presented.is_dpop || good.key.is_some() {
+        return None;
+    }
     let is_young = !is_over(&good, app.clock.now().as_second());
     (is_young && revocation::is_known_to_be_live(app, &good)).then_some(good)
 }
@@ -131,6 +139,7 @@ async fn check(app: &App, token: &str, now_seconds: i64) -> Result<Claims, Refus
         issued_seconds: seconds("iat")?,
         expires_seconds: seconds("exp")?,
         family: optional(&claims, "family")?.map(str::to_owned),
+        key: key(&claims)?,
         visit: optional(&claims, "visit")?.map(str::to_owned),
         requests_per_minute: claims.get(REQUESTS_PER_MINUTE).and_then(Value::as_u64).and_then(as_u32),
     };
@@ -148,6 +157,14 @@ fn optional<'c>(claims: &'c Map<String, Value>, name: &'static str) -> Result<Op
         Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.as_str())),
         Some(_) => Err(Refusal::Claim(name)),
     }
+}
+
+/// The key that the token is bound to: a confirmation of another kind is one that we cannot check.
+fn key(claims: &Map<String, Value>) -> Result<Option<String>, Refusal> {
+    let Some(confirmation) = claims.get("cnf") else { return Ok(None) };
+    let members = confirmation.as_object().filter(|it| it.len() == 1);
+    let key = members.and_then(|it| it.get("jkt")).and_then(Value::as_str).filter(|it| !it.is_empty());
+    key.map(|it| Some(it.to_owned())).ok_or(Refusal::Claim("cnf"))
 }
 
 fn principal(tenant: TenantId, claims: &Map<String, Value>, fhir_base: &str) -> Result<Principal, Refusal> {
@@ -205,6 +222,23 @@ mod tests {
         assert_eq!(it.fhir_user.as_deref(), Some("Practitioner/1"));
         assert_eq!(it.scopes.resources().len(), 1);
         assert!(read(json!({ "scope": null })).unwrap().scopes.resources().is_empty());
+    }
+
+    #[test]
+    fn a_confirmation_that_cannot_be_checked_is_refused() {
+        let read = |claims: Value| key(claims.as_object().unwrap());
+        assert_eq!(read(json!({})).unwrap(), None);
+        assert_eq!(read(json!({ "cnf": { "jkt": "k" } })).unwrap().as_deref(), Some("k"));
+        for bad in [
+            json!(null),
+            json!("k"),
+            json!({}),
+            json!({ "jkt": "" }),
+            json!({ "x5t#S256": "x" }),
+            json!({ "jkt": "k", "x5t#S256": "x" }),
+        ] {
+            assert!(read(json!({ "cnf": bad })).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -131,6 +131,27 @@ pub async fn reset_second_factor(request: &Request, username: &str) -> Result<Uu
     Ok(account.id)
 }
 
+/// Puts these recovery codes, by their hashes, in the place of those that an account has.
+///
+/// # Errors
+/// The database fails.
+pub(super) async fn set_recovery_codes(
+    request: &Request,
+    id: Uuid,
+    hashes: Vec<String>,
+) -> Result<(), OAuthError> {
+    let Some(mut account) = request.app.store.account_by_id(request.tenant, id).await? else {
+        return Ok(());
+    };
+    if account.private.recovery == hashes {
+        return Ok(());
+    }
+    account.private.recovery = hashes;
+    request.app.store.put_account(request.tenant, &account).await?;
+    let who = Who { user: &id.to_string(), ..Who::default() };
+    record::success(request, who, Kind::UserChanged, "new recovery codes").await
+}
+
 /// Gives an account another password. Sessions end.
 ///
 /// # Errors

@@ -80,6 +80,8 @@ pub struct Registration {
 pub struct Credentials {
     /// The decoded user name and password of `Authorization: Basic`.
     pub basic: Option<(String, String)>,
+    /// The DPoP proof: which key it holds.
+    pub proof: Option<String>,
 }
 
 impl Registration {

@@ -148,6 +148,7 @@ async fn grant_row(request: &Request, current: &Current, granted: &[String]) -> 
         challenge: flow.challenge.clone(),
         redirect_uri: flow.redirect_uri.clone(),
         auth_time: session.signed_in.unwrap_or(request.now).div_euclid(1_000_000),
+        key: None,
         methods: session.methods.split_ascii_whitespace().map(str::to_owned).collect(),
         sid: URL_SAFE_NO_PAD.encode(token_hash::hash(&URL_SAFE_NO_PAD.encode(&session.hash))),
     };

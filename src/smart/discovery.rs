@@ -6,6 +6,7 @@
 
 use crate::app::App;
 use crate::audit::event::Kind;
+use crate::crypto::dpop;
 use crate::smart::error::OAuthError;
 use crate::smart::record::{self, Who};
 use crate::smart::request::Request;
@@ -121,6 +122,7 @@ fn common(app: &App) -> Value {
         "token_endpoint_auth_signing_alg_values_supported": ["RS384", "ES384", "RS256", "ES256"],
         "introspection_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": all_methods,
+        "dpop_signing_alg_values_supported": dpop::ALGORITHMS,
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
     })

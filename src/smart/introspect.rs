@@ -30,7 +30,8 @@ pub async fn introspect(
         Some(bearer) => {
             let claims = access_token::claims(&request.app, bearer).await;
             let claims = claims.map_err(|_| OAuthError::invalid_token())?;
-            if !revocation::is_live(&request.app, &claims.token).await? {
+            // One that is bound to a key asks as its client does, not as whoever has it.
+            if claims.token.key.is_some() || !revocation::is_live(&request.app, &claims.token).await? {
                 return Err(OAuthError::invalid_token());
             }
             claims.token.principal.client_id
@@ -59,7 +60,8 @@ async fn describe_access_token(request: &Request, token: &str) -> Result<Option<
     }
     let mut answer = claims.all.clone();
     answer.insert("active".to_owned(), true.into());
-    answer.insert("token_type".to_owned(), "Bearer".into());
+    let token_type = if claims.token.key.is_some() { "DPoP" } else { "Bearer" };
+    answer.insert("token_type".to_owned(), token_type.into());
     for ours in ["family", "visit"] {
         answer.remove(ours);
     }

@@ -37,6 +37,7 @@ pub mod grant;
 pub mod token;
 
 mod client_assertion;
+pub mod dpop;
 mod id_token;
 mod jwks_uri;
 

@@ -3,6 +3,7 @@
 //! <https://www.rfc-editor.org/rfc/rfc6749#section-3.2>
 
 use crate::smart::client::{self, Credentials};
+use crate::smart::dpop;
 use crate::smart::error::OAuthError;
 use crate::smart::grant::{authorization_code, client_credentials, refresh_token};
 use crate::smart::request::{Form, Request};
@@ -24,9 +25,11 @@ pub async fn token(request: &Request, credentials: &Credentials, form: &Form) ->
             "the client did not register for this grant_type",
         ));
     }
+    let key = dpop::of_token_request(request, &client.id, credentials.proof.as_deref()).await?;
+    let key = key.as_deref();
     match grant_type {
-        "authorization_code" => authorization_code::run(request, &client, form).await,
-        "refresh_token" => refresh_token::run(request, &client, form).await,
-        _ => client_credentials::run(request, &client, form).await,
+        "authorization_code" => authorization_code::run(request, &client, form, key).await,
+        "refresh_token" => refresh_token::run(request, &client, form, key).await,
+        _ => client_credentials::run(request, &client, form, key).await,
     }
 }

@@ -1,8 +1,9 @@
 //! Who the bearer's user is: <https://openid.net/specs/openid-connect-core-1_0.html#UserInfo>
 
+use crate::smart::dpop::Presented;
 use crate::smart::error::OAuthError;
 use crate::smart::request::Request;
-use crate::smart::{access_token, login, revocation};
+use crate::smart::{access_token, login};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -10,14 +11,12 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// The token is not good, or has not that scope.
-pub async fn user_info(request: &Request, bearer: Option<&str>) -> Result<Value, OAuthError> {
-    let bearer = bearer.ok_or_else(OAuthError::invalid_token)?;
-    let claims = access_token::claims(&request.app, bearer).await;
-    let claims = claims.map_err(|_| OAuthError::invalid_token())?;
-    if !revocation::is_live(&request.app, &claims.token).await? {
-        return Err(OAuthError::invalid_token());
-    }
-    let principal = &claims.token.principal;
+pub async fn user_info(request: &Request, presented: Option<&Presented>) -> Result<Value, OAuthError> {
+    let presented = presented.ok_or_else(OAuthError::invalid_token)?;
+    let token = access_token::verify(&request.app, presented).await.map_err(|outcome| {
+        if outcome.cause().is_some() { outcome.into() } else { OAuthError::invalid_token() }
+    })?;
+    let principal = &token.principal;
     let scopes = &principal.scopes;
     if !scopes.has("openid") {
         return Err(OAuthError::new("insufficient_scope", "the scope openid is missing"));

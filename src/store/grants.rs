@@ -149,6 +149,16 @@ impl Store {
         Ok(rows.into_iter().map(|it| row(it).0).collect())
     }
 
+    /// Puts another document in the place of a grant's.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn change_grant(&self, tenant: TenantId, id: Uuid, document: &str) -> Result<(), StoreError> {
+        let sql = Sql::new("update grants set document = $3 where tenant = $1 and id = $2");
+        self.act(tenant, &sql.with(tenant.0).with(id).with(document)).await?;
+        Ok(())
+    }
+
     /// Keeps a code or refresh token by its hash.
     ///
     /// # Errors

@@ -25,6 +25,8 @@ pub enum TicketKind {
     Passkey,
     /// A sign-in at another provider under way.
     Federation,
+    /// A DPoP proof that was seen.
+    Proof,
 }
 
 impl TicketKind {
@@ -36,6 +38,7 @@ impl TicketKind {
             TicketKind::Assertion => 4,
             TicketKind::Passkey => 5,
             TicketKind::Federation => 6,
+            TicketKind::Proof => 7,
         }
     }
 }

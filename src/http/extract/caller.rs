@@ -6,6 +6,7 @@ use crate::http::edge::Call;
 use crate::http::respond::outcome::Refusal;
 use crate::interaction::turned_away::Reason;
 use crate::smart::access_token;
+use crate::smart::dpop::Presented;
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header::AUTHORIZATION;
@@ -16,25 +17,44 @@ use std::sync::Arc;
 /// Who bears the access token, <https://www.rfc-editor.org/rfc/rfc6750#section-2.1>: in the header
 /// alone, for a URL or form stands in logs.
 pub(crate) async fn require_bearer(call: &Call) -> Result<Arc<GoodToken>, Refusal> {
-    match call.header("authorization") {
-        Ok(None) => Err(Refusal::stranger(false)),
-        Ok(Some(header)) => {
-            let token = bearer(header).ok_or_else(|| Refusal::stranger(true))?;
-            if let Some(good) = access_token::remembered(&call.app, token) {
-                return Ok(good);
-            }
-            // On the runtime of the store, like everything that may ask the database.
-            let (app, token) = (Arc::clone(&call.app), token.to_owned());
-            let verified = call.edge.runtime.spawn(async move { access_token::verify(&app, &token).await });
-            match verified.await.unwrap_or_else(|_| Err(Outcome::exception("verifying a token panicked"))) {
-                Ok(good) => Ok(good),
-                // Nobody can say now whether the token is good.
-                Err(outcome) if outcome.cause().is_some() => Err(outcome.into()),
-                Err(_) => Err(Refusal::stranger(true)),
-            }
-        }
+    let presented = presented(call)?.ok_or_else(|| Refusal::stranger(false))?;
+    if let Some(good) = access_token::remembered(&call.app, &presented) {
+        return Ok(good);
+    }
+    let is_dpop = presented.is_dpop;
+    // On the runtime of the store, like everything that may ask the database.
+    let app = Arc::clone(&call.app);
+    let verified = call.edge.runtime.spawn(async move { access_token::verify(&app, &presented).await });
+    match verified.await.unwrap_or_else(|_| Err(Outcome::exception("verifying a token panicked"))) {
+        Ok(good) => Ok(good),
+        // Nobody can say now whether the token is good.
+        Err(outcome) if outcome.cause().is_some() => Err(outcome.into()),
+        Err(_) if is_dpop => Err(Refusal::unproven()),
         Err(_) => Err(Refusal::stranger(true)),
     }
+}
+
+/// The token in the header, and the proof that it may need; nothing where there is no header.
+///
+/// # Errors
+/// There is something else in the header, or there are two of one.
+pub(crate) fn presented(call: &Call) -> Result<Option<Presented>, Refusal> {
+    let header = call.header("authorization").map_err(|_| Refusal::stranger(true))?;
+    let Some(header) = header else { return Ok(None) };
+    let (scheme, token) = header.split_once(' ').ok_or_else(|| Refusal::stranger(true))?;
+    let is_dpop = scheme.eq_ignore_ascii_case("dpop");
+    if !is_dpop && !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Refusal::stranger(true));
+    }
+    let proof = call.header("dpop").map_err(|_| Refusal::unproven())?;
+    let uri = call.request.uri();
+    Ok(Some(Presented {
+        is_dpop,
+        token: token.trim().to_owned(),
+        proof: proof.map(str::to_owned),
+        method: call.request.method().to_string(),
+        url: format!("{}{}", call.edge.app().config.public_url(), uri.path()),
+    }))
 }
 
 /// Leaves a row in the trail for whoever is turned away as a stranger; not for one whose token nobody could

@@ -12,7 +12,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 const ALLOWED: &str = "Authorization, Content-Type, Accept, Prefer, If-Match, If-None-Match, If-Modified-Since, \
-                       If-None-Exist, X-Request-Id, X-Correlation-Id, X-Security-Context, X-Purpose-Of-Use";
+                       If-None-Exist, X-Request-Id, X-Correlation-Id, X-Security-Context, X-Purpose-Of-Use, DPoP";
 const EXPOSED: &str = "ETag, Last-Modified, Location, Content-Location, Link, X-Request-Id, X-Correlation-Id, \
                        X-Progress, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate, \
                        X-Security-Context";

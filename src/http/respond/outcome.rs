@@ -51,6 +51,13 @@ impl Refusal {
         Refusal::from(Outcome::login()).with(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
     }
 
+    /// The token came as one that is bound to a key, and that, or the proof, was not good:
+    /// <https://www.rfc-editor.org/rfc/rfc9449#section-7.1>
+    pub(crate) fn unproven() -> Refusal {
+        let challenge = "DPoP realm=\"fhir\", error=\"invalid_token\", algs=\"ES256 ES384 RS256 RS384\"";
+        Refusal::from(Outcome::login()).with(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+    }
+
     /// R4 has no such resource type.
     pub(crate) fn unknown_type() -> Refusal {
         Issue::error(IssueType::NotFound, "R4 has no resource type of this name").into()

@@ -17,6 +17,7 @@ pub(in crate::smart) async fn run(
     request: &Request,
     client: &Client,
     form: &Form,
+    key: Option<&str>,
 ) -> Result<Value, OAuthError> {
     let code = form.required("code")?;
     let verifier = form.required("code_verifier")?;
@@ -59,7 +60,13 @@ pub(in crate::smart) async fn run(
         )
         .await);
     }
-    let answer = super::answer(request, client, (&row, &grant), &grant.scopes).await?;
+    // RFC 9449 5: a public client's refresh tokens are bound, a confidential one proves itself otherwise.
+    if let Some(key) = key.filter(|_| !client.is_confidential()) {
+        let bound = Grant { key: Some(key.to_owned()), ..grant.clone() };
+        let document = serde_json::to_string(&bound).map_err(OAuthError::server_error)?;
+        request.app.store.change_grant(request.tenant, row.id, &document).await?;
+    }
+    let answer = super::answer(request, client, (&row, &grant), (&grant.scopes, key)).await?;
     record::success(request, who, Kind::TokenIssued, "authorization code").await?;
     Ok(answer)
 }

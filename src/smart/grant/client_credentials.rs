@@ -19,6 +19,7 @@ pub(in crate::smart) async fn run(
     request: &Request,
     client: &Client,
     form: &Form,
+    key: Option<&str>,
 ) -> Result<Value, OAuthError> {
     let who = Who { user: &client.id, client: &client.id };
     let registration = &client.registration;
@@ -32,11 +33,13 @@ pub(in crate::smart) async fn run(
         return Err(record::refused(request, who, (Kind::TokenIssued, "no scope is permitted"), error).await);
     }
     let subject = (client.id.as_str(), client.id.as_str());
-    let access = super::sign_access_token(request, subject, &scopes, (Map::new(), LONGEST_SECONDS)).await?;
+    let mut extra = Map::new();
+    extra.extend(super::confirmation(key));
+    let access = super::sign_access_token(request, subject, &scopes, (extra, LONGEST_SECONDS)).await?;
     record::success(request, who, Kind::TokenIssued, "client credentials").await?;
     Ok(json!({
         "access_token": access.token.expose_secret(),
-        "token_type": "Bearer",
+        "token_type": super::token_type(key),
         "expires_in": access.lifetime_seconds,
         "scope": scopes.join(" "),
     }))

@@ -56,6 +56,9 @@ pub struct Grant {
     /// How the user signed in: words of RFC 8176.
     #[serde(default)]
     pub methods: Vec<String>,
+    /// The thumbprint of the key that its refresh tokens are bound to.
+    #[serde(default)]
+    pub key: Option<String>,
 }
 
 /// An access token, and what it says.
@@ -111,12 +114,21 @@ pub(super) async fn sign_access_token(
     Ok(AccessToken { token, lifetime_seconds })
 }
 
+/// RFC 7800: the key that whoever bears the token holds, if it is bound to one.
+fn confirmation(key: Option<&str>) -> Option<(String, Value)> {
+    key.map(|key| ("cnf".to_owned(), json!({ "jkt": key })))
+}
+
+fn token_type(key: Option<&str>) -> &'static str {
+    if key.is_some() { "DPoP" } else { "Bearer" }
+}
+
 /// The answer of the token endpoint for a grant of a user, with these of its scopes.
 async fn answer(
     request: &Request,
     client: &Client,
     (row, grant): (&GrantRow, &Grant),
-    scopes: &[String],
+    (scopes, key): (&[String], Option<&str>),
 ) -> Result<Value, OAuthError> {
     let subject = row.account.map(|it| it.to_string()).unwrap_or_default();
     let has = |word: &str| scopes.iter().any(|it| it == word);
@@ -133,10 +145,11 @@ async fn answer(
     // RFC 9068 2.2.1: how the user proved who they are, for what needs a fresh proof.
     extra.insert("auth_time".to_owned(), grant.auth_time.into());
     extra.insert("acr".to_owned(), id_token::TWO_FACTORS.into());
+    extra.extend(confirmation(key));
     let access = sign_access_token(request, (&subject, &client.id), scopes, (extra, i64::MAX)).await?;
     let mut answer = json!({
         "access_token": access.token.expose_secret(),
-        "token_type": "Bearer",
+        "token_type": token_type(key),
         "expires_in": access.lifetime_seconds,
         "scope": scopes.join(" "),
         "need_patient_banner": grant.need_patient_banner,

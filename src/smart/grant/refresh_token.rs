@@ -17,6 +17,7 @@ pub(in crate::smart) async fn run(
     request: &Request,
     client: &Client,
     form: &Form,
+    key: Option<&str>,
 ) -> Result<Value, OAuthError> {
     let hash = token_hash::hash(form.required("refresh_token")?);
     let token = (GrantTokenKind::Refresh, hash.as_slice());
@@ -33,6 +34,10 @@ pub(in crate::smart) async fn run(
         );
     }
     let grant = Grant::of(&row)?;
+    if grant.key.is_some() && grant.key.as_deref() != key {
+        let rule = (Kind::TokenIssued, "not proven with the key of the grant");
+        return Err(record::refused(request, who, rule, unknown()).await);
+    }
     // What is asked for is looked at before the token is used up: a mistake in it shall not cost the access.
     let scopes = match form.one("scope")?.filter(|_| used.is_none()) {
         None => grant.scopes.clone(),
@@ -62,7 +67,7 @@ pub(in crate::smart) async fn run(
         )
         .await);
     }
-    let answer = super::answer(request, client, (&row, &grant), &scopes).await?;
+    let answer = super::answer(request, client, (&row, &grant), (&scopes, key)).await?;
     record::success(request, who, Kind::TokenIssued, "refresh token").await?;
     Ok(answer)
 }

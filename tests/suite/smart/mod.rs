@@ -4,6 +4,7 @@ mod administration;
 mod authorize;
 mod backend_services;
 mod discovery;
+mod dpop;
 mod ehr_launch;
 mod register;
 mod revocation;

@@ -1,4 +1,4 @@
-//! A seed: users, clients and launches in one file, put again and again with the same result.
+//! A seed: users, clients, launches and what they need of the record in one file, put again and again with the same result.
 //!
 //! ```toml
 //! [[users]]
@@ -6,6 +6,7 @@
 //! password = "seven quiet otters paddle"
 //! totp_secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"   # left out: the user enrols at the first sign-in
 //! fhir_user = "Practitioner/ada"
+//! recovery_codes = ["abcd-efgh-ijkl-mnop"]             # instead of those that there are
 //! role = "provider"
 //! name = "Ada Example"
 //! identities = { hospital = "a-7f3c" }                 # her name at an identity provider: its `sub`
@@ -38,6 +39,24 @@
 //! client = "growth-chart"
 //! user = "ada@example.org"
 //! patient = "17"
+//!
+//! [[resources]]                                        # any resource, as it is: TOML for JSON
+//! resourceType = "Patient"
+//! id = "17"
+//! name = [{ family = "Example", given = ["Ann"] }]
+//!
+//! [[care_teams]]
+//! id = "ward-3"
+//! patient = "17"
+//! members = ["Practitioner/ada"]
+//!
+//! [[consents]]
+//! id = "not-him"
+//! patient = "17"
+//! decision = "deny"                                    # or "permit"
+//! actors = ["Practitioner/bob"]                        # left out: anybody
+//! types = ["Observation"]                              # left out: everything
+//! purposes = ["TREAT"]                                 # left out: any
 //! ```
 //!
 //! Under `[[tenants]]`, with a `slug`, stand the users, clients and launches of another tenant:
@@ -45,6 +64,9 @@
 //!
 //! What is not in the file stays as it is. A launch is made anew each time: it is good once.
 
+mod records;
+
+use crate::crypto::totp;
 use crate::fhir::id::ResourceId;
 use crate::smart::accounts::{self, User};
 use crate::smart::client::{self, Registration};
@@ -52,6 +74,7 @@ use crate::smart::error::OAuthError;
 use crate::smart::federation;
 use crate::smart::launch::{self, Launch};
 use crate::smart::request::Request;
+use records::{SeedCareTeam, SeedConsent};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -65,6 +88,9 @@ pub struct Seed {
     users: Vec<SeedUser>,
     clients: Vec<Table>,
     launches: Vec<SeedLaunch>,
+    resources: Vec<Table>,
+    care_teams: Vec<SeedCareTeam>,
+    consents: Vec<SeedConsent>,
     tenants: Vec<SeedTenant>,
 }
 
@@ -80,6 +106,12 @@ struct SeedTenant {
     clients: Vec<Table>,
     #[serde(default)]
     launches: Vec<SeedLaunch>,
+    #[serde(default)]
+    resources: Vec<Table>,
+    #[serde(default)]
+    care_teams: Vec<SeedCareTeam>,
+    #[serde(default)]
+    consents: Vec<SeedConsent>,
 }
 
 #[derive(Deserialize)]
@@ -88,6 +120,8 @@ struct SeedUser {
     username: String,
     password: Option<String>,
     totp_secret: Option<String>,
+    #[serde(default)]
+    recovery_codes: Vec<String>,
     fhir_user: Option<String>,
     role: Option<String>,
     name: Option<String>,
@@ -113,6 +147,8 @@ pub struct Planted {
     pub users: usize,
     /// How many clients.
     pub clients: usize,
+    /// How many resources that were not there, or said something else.
+    pub resources: usize,
     /// The launches: where the app has a launch address, that, else the hidden name.
     pub launches: Vec<String>,
 }
@@ -137,8 +173,28 @@ impl Seed {
     pub fn take_tenants(&mut self) -> Vec<(String, Seed)> {
         let tenants = std::mem::take(&mut self.tenants).into_iter();
         let of = |it: SeedTenant| {
-            let SeedTenant { slug, identity_providers, users, clients, launches } = it;
-            (slug, Seed { identity_providers, users, clients, launches, tenants: Vec::new() })
+            let SeedTenant {
+                slug,
+                identity_providers,
+                users,
+                clients,
+                launches,
+                resources,
+                care_teams,
+                consents,
+            } = it;
+            let tenants = Vec::new();
+            let seed = Seed {
+                identity_providers,
+                users,
+                clients,
+                launches,
+                resources,
+                care_teams,
+                consents,
+                tenants,
+            };
+            (slug, seed)
         };
         tenants.map(of).collect()
     }
@@ -150,11 +206,18 @@ impl Seed {
 /// The first thing that cannot be put; what stands before it is.
 pub async fn plant(request: &Request, seed: Seed) -> Result<Planted, OAuthError> {
     let mut planted = Planted::default();
+    let mut resources = seed.resources.iter().map(records::of_table).collect::<Result<Vec<_>, _>>()?;
+    resources.extend(seed.care_teams.iter().map(SeedCareTeam::resource));
+    resources.extend(seed.consents.iter().map(SeedConsent::resource));
+    for resource in &resources {
+        planted.resources += usize::from(records::put(request, resource).await?);
+    }
     for table in seed.identity_providers {
         put_provider(request, table).await?;
     }
     for user in seed.users {
         let identities = user.identities;
+        let codes: Vec<String> = user.recovery_codes.iter().map(|it| totp::recovery_hash(it)).collect();
         let user = User {
             username: user.username,
             password: user.password.map(SecretString::from),
@@ -164,6 +227,9 @@ pub async fn plant(request: &Request, seed: Seed) -> Result<Planted, OAuthError>
             role: user.role,
         };
         let id = accounts::put_user(request, &user).await?;
+        if !codes.is_empty() {
+            accounts::set_recovery_codes(request, id, codes).await?;
+        }
         for (provider, subject) in &identities {
             federation::put_identity(request, id, (provider, subject)).await?;
         }
