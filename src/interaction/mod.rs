@@ -16,6 +16,7 @@ pub mod turned_away;
 pub mod views;
 
 mod audit_event;
+mod beside;
 mod bundle;
 mod capabilities;
 mod codes;

@@ -1,5 +1,6 @@
 //! From a resource that a client sent to a deed that the store can do: validated, stamped, indexed, marked.
 
+use super::beside;
 use super::codes;
 use super::context::Context;
 use crate::access::labels::Labels;
@@ -7,6 +8,7 @@ use crate::access::reach;
 use crate::access::role::Role;
 use crate::conformance::sealing;
 use crate::conformance::validate::Options;
+use crate::conformance::validate::beside::Beside;
 use crate::fhir::date_time::instant;
 use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::json::Limits;
@@ -37,7 +39,18 @@ impl Version<'_> {
 
 /// Everything that is wrong with a resource refuses it; what is only worth a warning comes back.
 pub(super) async fn validated(ctx: &Context, resource: &Resource) -> Result<Vec<Issue>, Outcome> {
-    let mut issues = codes::validate(ctx, resource, &Options::default()).await?;
+    let beside = beside::for_write(ctx, [resource]).await?;
+    validated_beside(ctx, resource, &beside).await
+}
+
+/// The same, where what it is compared with was found before: a transaction must not wait for it.
+pub(super) async fn validated_beside(
+    ctx: &Context,
+    resource: &Resource,
+    beside: &Beside,
+) -> Result<Vec<Issue>, Outcome> {
+    let options = Options { beside: Some(beside), ..Options::default() };
+    let mut issues = codes::validate(ctx, resource, &options).await?;
     if resource.resource_type().name() == "SearchParameter" {
         issues.extend(custom::check(ctx.definitions(), resource.root()));
     }

@@ -131,6 +131,14 @@ impl<'a> Shelf<'a> {
         }
     }
 
+    /// The questionnaires of that canonical.
+    pub(super) async fn questionnaires(&mut self, canonical: &str) -> Result<Vec<Resource>, Outcome> {
+        let (url, version) = split(canonical);
+        let mut parameters = vec![("url".to_owned(), escaped(url))];
+        parameters.extend(version.map(|it| ("version".to_owned(), escaped(it))));
+        self.found("Questionnaire", &parameters).await
+    }
+
     /// The concept maps that a search finds.
     pub(super) async fn concept_maps(&mut self, parameter: &str, canonical: &str) -> Result<(), Outcome> {
         self.find("ConceptMap", parameter, canonical).await
@@ -189,12 +197,19 @@ impl<'a> Shelf<'a> {
     }
 
     async fn search(&mut self, of: &str, parameters: &[(String, String)]) -> Result<(), Outcome> {
-        let Some(resource_type) = ResourceType::parse(of) else { return Ok(()) };
+        for resource in self.found(of, parameters).await? {
+            self.library.add(&resource);
+        }
+        Ok(())
+    }
+
+    async fn found(&mut self, of: &str, parameters: &[(String, String)]) -> Result<Vec<Resource>, Outcome> {
+        let Some(resource_type) = ResourceType::parse(of) else { return Ok(Vec::new()) };
         let permit = match &self.own {
             Some(own) => own.clone(),
             None => match permission::ask(self.ctx, Permission::Search, &[resource_type]) {
                 Ok(permit) => permit,
-                Err(_) => return Ok(()),
+                Err(_) => return Ok(Vec::new()),
             },
         };
         let base = self.ctx.app.fhir_base();
@@ -202,11 +217,12 @@ impl<'a> Shelf<'a> {
         query.count = u32::try_from(MOST).unwrap_or(u32::MAX);
         let (app, tenant) = (&self.ctx.app, self.ctx.tenant());
         let page = app.store.search(tenant, &permit.search(query), self.ctx.verifier()).await?;
+        let mut found = Vec::with_capacity(page.matches.len());
         for stored in page.matches {
             self.trail.add(self.ctx, &stored);
-            self.library.add(&Resource::parse(stored.text.as_bytes(), &Limits::ACCEPTED)?);
+            found.push(Resource::parse(stored.text.as_bytes(), &Limits::ACCEPTED)?);
         }
-        Ok(())
+        Ok(found)
     }
 }
 

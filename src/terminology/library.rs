@@ -62,6 +62,23 @@ impl Library {
         }
     }
 
+    /// Adds what another library has.
+    pub fn merge(&mut self, other: Library) {
+        for system in other.supplements.into_iter().chain(other.code_systems.into_values().flatten()) {
+            self.add_code_system(Arc::unwrap_or_clone(system));
+        }
+        for value_set in other.value_sets.into_values().flatten() {
+            self.add_value_set(Arc::unwrap_or_clone(value_set));
+        }
+        self.concept_maps.extend(other.concept_maps);
+    }
+
+    /// Whether that is the URL of a supplement, which adds to another code system and is none itself.
+    #[must_use]
+    pub fn is_supplement(&self, url: &str) -> bool {
+        self.supplements.iter().any(|it| it.url == url)
+    }
+
     /// Adds a value set.
     pub fn add_value_set(&mut self, value_set: ValueSet) {
         let versions = self.value_sets.entry(value_set.url.clone()).or_default();

@@ -1,7 +1,7 @@
 //! Extensions: where they may stand, and what their definitions demand.
 //!
-//! <https://hl7.org/fhir/R4/extensibility.html>. One that is not known is allowed; one that may change the
-//! meaning is worth a warning then.
+//! <https://hl7.org/fhir/R4/extensibility.html>. What is said of one that is not known is in
+//! `refusal.rs`.
 
 use super::value::Value;
 use super::walk::{Holder, Place, Walk};
@@ -31,11 +31,7 @@ impl<'a> Walk<'_, 'a> {
         let known = self.book.profiles(self.types, &url, None);
         let known: Vec<_> = known.iter().filter(|it| *it.type_name == *"Extension").collect();
         let Some(newest) = known.first() else {
-            if is_modifier {
-                let message = "an unknown extension that may change the meaning of what holds it";
-                self.warn(node, IssueType::Extension, "", message);
-            }
-            return;
+            return self.unknown_extension(node, &url, is_modifier);
         };
         if newest.root.is_modifier != is_modifier {
             let message = if is_modifier {

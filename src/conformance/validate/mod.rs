@@ -8,8 +8,12 @@
 //! kind and the rule.
 
 pub mod answers;
+pub mod beside;
 mod binding;
 mod bundle;
+mod coding;
+mod datatype;
+mod definition;
 mod extension;
 mod invariant;
 mod matching;
@@ -17,9 +21,12 @@ mod narrative;
 mod native;
 mod primitive;
 mod profile;
+mod questionnaire_response;
 mod reference;
+pub mod refusal;
 mod slicing;
 pub mod surroundings;
+mod terminology;
 mod value;
 mod walk;
 
@@ -27,6 +34,8 @@ use super::definitions::Definitions;
 use crate::fhir::outcome::Issue;
 use crate::fhir::resource::Resource;
 use answers::Answers;
+use beside::Beside;
+use refusal::Refusal;
 use walk::Walk;
 
 /// How to validate.
@@ -36,6 +45,10 @@ pub struct Options<'a> {
     pub profiles: &'a [&'a str],
     /// How much to say.
     pub mode: Mode,
+    /// What was found beside the definitions.
+    pub beside: Option<&'a Beside>,
+    /// What is refused although R4 allows it.
+    pub refusals: &'a [Refusal],
 }
 
 /// How much to say.
@@ -44,7 +57,8 @@ pub enum Mode {
     /// What refuses the resource, and warnings that cost nothing: for a write.
     #[default]
     Write,
-    /// Every warning too, and the profiles of what is referred to in the same bundle: for `$validate`.
+    /// Every warning too, and what looks beyond the element: codes by their code systems, the profiles of what is
+    /// referred to in the same bundle, what definitions build upon. For `$validate`.
     Full,
     /// Advice on best practice too.
     BestPractice,
@@ -53,9 +67,7 @@ pub enum Mode {
 /// Everything that is wrong with a resource, and what is worth a warning.
 #[must_use]
 pub fn validate(definitions: &Definitions, resource: &Resource, options: &Options<'_>) -> Vec<Issue> {
-    let mut walk = Walk::new(&definitions.types, definitions.rulebook(), options.mode, resource.root());
-    walk.resource_with(resource.root(), options.profiles);
-    walk.issues
+    walked(definitions, resource, options, None)
 }
 
 /// The same, with what else is known of codes; what would matter and is not known is noted there.
@@ -66,8 +78,20 @@ pub fn validate_asking(
     options: &Options<'_>,
     answers: &Answers,
 ) -> Vec<Issue> {
+    walked(definitions, resource, options, Some(answers))
+}
+
+fn walked<'d>(
+    definitions: &'d Definitions,
+    resource: &Resource,
+    options: &Options<'d>,
+    answers: Option<&'d Answers>,
+) -> Vec<Issue> {
     let mut walk = Walk::new(&definitions.types, definitions.rulebook(), options.mode, resource.root());
-    walk.answers = Some(answers);
+    walk.definitions = Some(definitions);
+    walk.beside = options.beside;
+    walk.refusals = options.refusals;
+    walk.answers = answers;
     walk.resource_with(resource.root(), options.profiles);
     walk.issues
 }

@@ -4,14 +4,17 @@
 //! <https://hl7.org/fhir/R4/json.html>
 
 use super::answers::Answers;
+use super::beside::Beside;
+use super::bundle::Neighbours;
+use super::refusal::Refusal;
 use super::value::Value;
 use super::{Mode, narrative, primitive};
+use crate::conformance::definitions::Definitions;
 use crate::conformance::rulebook::{ElementRules, Rulebook, bit};
 use crate::fhir::issue_type::IssueType;
 use crate::fhir::json::{Kind, Node};
 use crate::fhir::outcome::{Issue, Severity};
 use crate::fhir::types::{Element, Member, TypeId, TypeKind, Types};
-use std::collections::HashMap;
 
 /// So many issues are enough to see what is wrong; a hostile resource could have millions.
 const MOST_ISSUES: usize = 200;
@@ -20,6 +23,10 @@ const MOST_ISSUES: usize = 200;
 pub(super) struct Walk<'d, 'a> {
     pub(super) types: &'d Types,
     pub(super) book: &'d Rulebook,
+    pub(super) definitions: Option<&'d Definitions>,
+    /// What was found beside them.
+    pub(super) beside: Option<&'d Beside>,
+    pub(super) refusals: &'d [Refusal],
     pub(super) mode: Mode,
     /// What else is known of codes.
     pub(super) answers: Option<&'d Answers>,
@@ -29,8 +36,8 @@ pub(super) struct Walk<'d, 'a> {
     pub(super) errors: u32,
     /// How deep profiles lead from one to another.
     pub(super) depth: u32,
-    /// The entries of each bundle around, by full URL.
-    pub(super) bundles: Vec<HashMap<String, Node<'a>>>,
+    /// What stands beside the resource, in each bundle around.
+    pub(super) bundles: Vec<Neighbours<'a>>,
     pub(super) known: Known,
     document: Node<'a>,
 }
@@ -42,9 +49,13 @@ pub(super) struct Known {
     pub(super) reference: Option<TypeId>,
     pub(super) narrative: Option<TypeId>,
     pub(super) domain_resource: Option<TypeId>,
+    pub(super) coding: Option<TypeId>,
+    pub(super) attachment: Option<TypeId>,
+    pub(super) questionnaire_response: Option<TypeId>,
     pub(super) bundle: Option<TypeId>,
     pub(super) bundle_entry: Option<TypeId>,
     pub(super) parameters_parameter: Option<TypeId>,
+    pub(super) parameters: Option<TypeId>,
 }
 
 /// What surrounds a value.
@@ -74,13 +85,20 @@ impl<'d, 'a> Walk<'d, 'a> {
             reference: types.id("Reference"),
             narrative: types.id("Narrative"),
             domain_resource: types.id("DomainResource"),
+            coding: types.id("Coding"),
+            attachment: types.id("Attachment"),
+            questionnaire_response: types.id("QuestionnaireResponse"),
             bundle: types.id("Bundle"),
             bundle_entry: types.id("Bundle.entry"),
             parameters_parameter: types.id("Parameters.parameter"),
+            parameters: types.id("Parameters"),
         };
         Walk {
             types,
             book,
+            definitions: None,
+            beside: None,
+            refusals: &[],
             mode,
             answers: None,
             issues: Vec::new(),
@@ -100,6 +118,10 @@ impl<'d, 'a> Walk<'d, 'a> {
 
     pub(super) fn warn(&mut self, at: Node<'_>, code: IssueType, rule: &str, message: impl Into<String>) {
         self.say(Severity::Warning, at, code, rule, message);
+    }
+
+    pub(super) fn inform(&mut self, at: Node<'_>, code: IssueType, message: impl Into<String>) {
+        self.say(Severity::Information, at, code, "", message);
     }
 
     fn say(
@@ -155,8 +177,9 @@ impl<'d, 'a> Walk<'d, 'a> {
 
     fn resource(&mut self, node: Node<'a>, type_id: TypeId, place: Place<'a>) {
         let is_bundle = Some(type_id) == self.known.bundle;
-        if is_bundle {
-            self.enter_bundle(node);
+        let has_neighbours = is_bundle || Some(type_id) == self.known.parameters;
+        if has_neighbours {
+            self.bundles.push(Neighbours::of(node));
         }
         self.object(node, type_id, Holder { parent: None, element: "", type_id }, place);
         self.contained(node, place);
@@ -169,13 +192,32 @@ impl<'d, 'a> Walk<'d, 'a> {
         }
         if is_bundle {
             self.bundle(node);
+        }
+        if has_neighbours {
             self.bundles.pop();
+        }
+        if Some(type_id) == self.known.questionnaire_response {
+            self.questionnaire_response(node, place);
+        } else if self.mode >= Mode::Full {
+            self.of_its_kind(node, type_id);
         }
         let claims = node.get("meta").and_then(|meta| meta.get("profile"));
         for claim in claims.into_iter().flat_map(Node::items) {
             if let Some(canonical) = claim.as_str() {
                 self.claim(Value::of(node, type_id), &canonical, claim, place);
             }
+        }
+    }
+
+    /// What R4 says of one type of resource in words.
+    fn of_its_kind(&mut self, node: Node<'a>, type_id: TypeId) {
+        match self.types.name(type_id) {
+            "CodeSystem" => self.code_system(node),
+            "ValueSet" => self.value_set(node),
+            "CapabilityStatement" => self.capability_statement(node),
+            "SearchParameter" => self.search_parameter(node),
+            "StructureDefinition" => self.structure_definition(node),
+            _ => {}
         }
     }
 
@@ -264,6 +306,8 @@ impl<'d, 'a> Walk<'d, 'a> {
             self.extension(node, holder, place);
         } else if Some(type_id) == self.known.narrative {
             self.narrative(node);
+        } else if of.kind != TypeKind::Resource {
+            self.datatype(node, type_id, place);
         }
     }
 
@@ -350,6 +394,10 @@ impl<'d, 'a> Walk<'d, 'a> {
             TypeKind::Primitive => {
                 if let Err(problem) = primitive::check(&of.name, node) {
                     return self.complain(node, IssueType::Value, "", problem);
+                }
+                self.letters(&of.name, node);
+                if of.name == "uri" {
+                    self.absolute(parent, &member.element.name, node);
                 }
             }
             _ if node.kind() != Kind::Object => {

@@ -11,6 +11,7 @@ use super::{entry_of, response, rewrite};
 use crate::access::permit::Permit;
 use crate::access::scope::Permission;
 use crate::audit::event::Kind;
+use crate::conformance::validate::beside::Beside;
 use crate::fhir::bundle::{Entry, Method};
 use crate::fhir::outcome::{Issue, Outcome, Severity};
 use crate::fhir::resource::Resource;
@@ -22,7 +23,7 @@ use crate::interaction::record::Done;
 use crate::interaction::request::{Instance, Interaction};
 use crate::interaction::response::{About, Response, Status};
 use crate::interaction::update::{Precondition, id_is, next, updated};
-use crate::interaction::{delete, patch, permission, prepare, read, record, redact, search};
+use crate::interaction::{beside, delete, patch, permission, prepare, read, record, redact, search};
 use crate::search::plan::plan;
 use crate::search::predicate::Predicate;
 use crate::store::audit_log::AuditRow;
@@ -103,6 +104,7 @@ async fn once(ctx: &Context, bundle: &Resource) -> Result<Vec<Entry>, Failure> {
             .map_err(|outcome| located(outcome, it.place))?;
     }
     let references = references(ctx, &asked)?;
+    let beside = beside::for_write(ctx, asked.iter().filter_map(|it| it.resource.as_ref())).await?;
     let mut unit = unit(ctx, &asked, &criteria, &references).await?;
     let mut links = Links::default();
     let mut planned = Vec::with_capacity(asked.len());
@@ -130,7 +132,7 @@ async fn once(ctx: &Context, bundle: &Resource) -> Result<Vec<Entry>, Failure> {
     each_once(&planned)?;
     let standing = standing(ctx, &mut permits, unit.as_mut(), &planned).await?;
     let at = ctx.deed_time();
-    let mut work = Work { ctx, at, permits, links, standing, deeds: Vec::new(), trail: Vec::new() };
+    let mut work = Work { ctx, at, permits, links, standing, beside, deeds: Vec::new(), trail: Vec::new() };
     let mut answers = work.prepare(&mut planned).await?;
     let Work { mut permits, deeds, trail, .. } = work;
     match unit.as_mut() {
@@ -331,6 +333,8 @@ struct Work<'c> {
     permits: Permits,
     links: Links,
     standing: HashMap<Instance, Stands>,
+    /// What answers are compared with.
+    beside: Beside,
     deeds: Vec<Deed>,
     trail: Vec<AuditRow>,
 }
@@ -426,7 +430,11 @@ impl Work<'_> {
         if kind == Kind::Update && (resource.id().is_some() || !asked.url.contains('?')) {
             id_is(&resource, &of.id)?;
         }
-        let issues = prepare::validated(ctx, &resource).await?;
+        let issues = match asked.method {
+            // What a patch makes of a resource is known only now.
+            Method::Patch => prepare::validated(ctx, &resource).await?,
+            _ => prepare::validated_beside(ctx, &resource, &self.beside).await?,
+        };
         let warnings: Vec<Issue> = issues.into_iter().filter(|it| it.severity >= Severity::Warning).collect();
         let version = match kind {
             Kind::Create => Version { kind: DeedKind::Create, id: &of.id, expected: None, at: self.at },

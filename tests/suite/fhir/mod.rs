@@ -7,6 +7,7 @@ mod conditional;
 mod history;
 mod instance;
 mod operation;
+mod questionnaire_response;
 mod read_back;
 mod search;
 mod terminology;

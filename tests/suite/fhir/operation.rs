@@ -2,7 +2,7 @@
 
 use super::{heart_rate, ids, patient};
 use crate::support::server::TestServer;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_of_a_patient_and_nothing_else() {
@@ -76,6 +76,89 @@ async fn validates_without_storing() {
     assert!(answer["issue"].as_array().unwrap().iter().all(|it| it["severity"] != "error"), "{answer}");
     assert!(ids(&system.get("Patient").await.json()).is_empty());
     assert_eq!(system.post("Patient/$nonsense", &bad).await.issue(), "not-supported");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn validates_for_what_the_caller_means_to_do() {
+    let server = TestServer::start().await;
+    let system = server.system();
+    system.put("Patient/a", &json!({"resourceType": "Patient", "id": "a"})).await.assert_status(201);
+    let mut own = patient("x");
+    own["id"] = json!("a");
+    let worst = |answer: &Value| answer["issue"][0]["severity"].as_str().unwrap_or_default().to_owned();
+    let ask = async |path: &str, body: &Value| system.post(path, body).await.assert_status(200).json();
+    assert_eq!(worst(&ask("Patient/$validate?mode=create", &patient("x")).await), "information");
+    assert_eq!(worst(&ask("Patient/a/$validate?mode=update", &own).await), "information");
+    let missing = ask("Patient/a/$validate?mode=update", &patient("x")).await;
+    assert_eq!(missing["issue"][0]["expression"][0], "Patient.id");
+    own["id"] = json!("b");
+    assert_eq!(worst(&ask("Patient/a/$validate?mode=update", &own).await), "error");
+    let mode = json!({"resourceType": "Parameters", "parameter": [{"name": "mode", "valueCode": "delete"}]});
+    assert_eq!(worst(&ask("Patient/a/$validate", &mode).await), "information");
+    assert_eq!(system.post("Patient/b/$validate", &mode).await.status, 404);
+    assert_eq!(system.post("Patient/$validate", &mode).await.status, 400);
+    assert_eq!(system.post("Patient/$validate?mode=eat", &patient("x")).await.status, 400);
+    // Who may read and no more may know whether a resource is valid, not whether it may be deleted.
+    let reader = server.user("user/*.rs");
+    reader.post("Patient/$validate", &patient("x")).await.assert_status(200);
+    assert_eq!(reader.post("Patient/a/$validate", &mode).await.status, 403);
+    assert_eq!(reader.post("Patient/$validate?mode=create", &patient("x")).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verdict_names_the_rule_the_kind_and_the_place() {
+    let server = TestServer::start().await;
+    let system = server.system();
+    let bad = json!({"resourceType": "Observation", "status": "banana", "code": {"text": "x"},
+        "valueString": "a", "dataAbsentReason": {"text": "b"}, "extension": [{"url": "http://unknown.org/x",
+        "valueString": "a"}], "category": [{"coding": [{"system": "http://c", "code": "d"}]}]});
+    let path = "Observation/$validate?profile=http://hl7.org/fhir/us/core/StructureDefinition/us-core-observation-lab";
+    let answer = system.post(path, &bad).await.assert_status(200).json();
+    let issues = answer["issue"].as_array().unwrap();
+    let find = |code: &str| issues.iter().find(|it| it["code"] == code).unwrap_or_else(|| panic!("{code}: {answer}"));
+    for issue in issues {
+        assert!(issue["severity"].is_string() && issue["code"].is_string() && issue["diagnostics"].is_string());
+        assert!(issue["expression"][0].as_str().unwrap().starts_with("Observation"), "{issue}");
+    }
+    assert_eq!(find("invariant")["details"]["text"], "obs-6");
+    let of_code = find("code-invalid");
+    assert_eq!(of_code["details"]["text"], "http://hl7.org/fhir/ValueSet/observation-status|4.0.1");
+    assert_eq!(of_code["expression"][0], "Observation.status");
+    assert_eq!(find("extension")["severity"], "information");
+    let profile = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-observation-lab";
+    assert!(issues.iter().any(|it| it["details"]["text"] == profile && it["severity"] == "error"), "{answer}");
+    let strict = system.post("Observation/$validate?refuse=unknown-extensions", &bad).await.json();
+    let refused = strict["issue"].as_array().unwrap().iter().find(|it| it["code"] == "extension").unwrap();
+    assert_eq!(refused["severity"], "error");
+    assert_eq!(system.post("Observation/$validate?refuse=everything", &bad).await.status, 400);
+    let advised = system.post("Observation/$validate?best-practice=true", &bad).await.text();
+    assert!(advised.contains("dom-6") && !answer.to_string().contains("dom-6"), "{advised}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn codes_are_compared_with_the_code_system_that_is_at_hand() {
+    let server = TestServer::start().await;
+    let system = server.system();
+    let url = "http://example.org/animals";
+    let animals = json!({"resourceType": "CodeSystem", "id": "animals", "url": url, "status": "active",
+        "content": "complete", "concept": [{"code": "cat", "display": "Cat",
+        "designation": [{"language": "de", "value": "Katze"}]}]});
+    system.put("CodeSystem/animals", &animals).await.assert_status(201);
+    let seen = |code: &str, display: &str| {
+        json!({"resourceType": "Observation", "status": "final",
+            "code": {"coding": [{"system": url, "code": code, "display": display}]}})
+    };
+    for (code, display, place) in [
+        ("cat", "Cat", None),
+        ("cat", "katze", None),
+        ("cat", "Dog", Some("Observation.code.coding[0].display")),
+        ("dog", "Dog", Some("Observation.code.coding[0]")),
+    ] {
+        let told = system.post("Observation/$validate", &seen(code, display)).await.assert_status(200).json();
+        let issues = told["issue"].as_array().unwrap();
+        let error = issues.iter().find(|it| it["severity"] == "error");
+        assert_eq!(error.and_then(|it| it["expression"][0].as_str()), place, "{told}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

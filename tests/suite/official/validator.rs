@@ -10,13 +10,19 @@ use std::path::{Path, PathBuf};
 use vesta::conformance::archive;
 use vesta::conformance::compile::{self, Source};
 use vesta::conformance::definitions::Definitions;
+use vesta::conformance::validate::beside::Beside;
+use vesta::conformance::validate::refusal::Refusal;
 use vesta::conformance::validate::{Mode, Options};
+use vesta::fhir::json::Limits;
+use vesta::fhir::resource::Resource;
+use vesta::terminology::library::Library;
 
 #[test]
 fn the_published_cases_are_judged_alike() {
     let folder = data::folder("test-suites-dev").join("fhir-test-cases/validator");
     let manifest = json(&folder.join("manifest.json"));
     let core = core();
+    let at_hand = library();
     let embedded = Definitions::embedded().unwrap();
     let mut disagreements = Vec::new();
     let mut count = 0;
@@ -42,10 +48,12 @@ fn the_published_cases_are_judged_alike() {
             definitions = Some(base.with_packages(&[facts]).unwrap());
         }
         let definitions = definitions.as_ref().unwrap_or(&embedded);
+        let beside = beside(&folder, case, &at_hand);
+        let refusals = refusals(case);
         let mut judge = |name: String, expected: Option<bool>, profiles: &[&str]| {
             let Some(is_valid) = expected else { return };
             count += 1;
-            let options = Options { profiles, mode: Mode::Full };
+            let options = Options { profiles, mode: Mode::Full, beside: Some(&beside), refusals: &refusals };
             let errors = cases::errors(definitions, text.clone(), &options);
             if errors.is_empty() != is_valid {
                 let why =
@@ -63,6 +71,52 @@ fn the_published_cases_are_judged_alike() {
     }
     assert!(count > 150, "only {count} cases were found");
     cases::check_list(&disagreements, include_str!("../../official/validator_disagreements.txt"), count);
+}
+
+/// R4's own code systems and value sets, as a tenant would store them.
+fn library() -> Library {
+    let mut library = Library::default();
+    let folder: PathBuf = data::folder("r4-core").join("r4-core");
+    for name in ["CodeSystem", "ValueSet-expansions", "ValueSet"] {
+        let text = std::fs::read_to_string(folder.join(format!("{name}.ndjson"))).unwrap();
+        for line in text.lines() {
+            let mut resource: Value = serde_json::from_str(line).unwrap();
+            // What a value set was expanded to is at hand where the code systems themselves are not.
+            if !resource["expansion"].is_null() {
+                resource.as_object_mut().unwrap().remove("compose");
+            }
+            if let Ok(resource) = Resource::parse(resource.to_string(), &Limits::default()) {
+                library.add(&resource);
+            }
+        }
+    }
+    library
+}
+
+/// What the published validator is told to refuse: extensions that it does not know, unless their domain is
+/// allowed, and what the case says.
+fn refusals(case: &Value) -> Vec<Refusal> {
+    let asked = [
+        (case["allowed-extension-domain"].is_null(), Refusal::UnknownExtensions),
+        (case["examples"] == false, Refusal::ExampleUrls),
+        (case["noHtmlInMarkdown"] == true, Refusal::HtmlInMarkdown),
+        (case["validateReference"] == "CHECK_EXISTS_AND_TYPE", Refusal::UnresolvedReferences),
+    ];
+    asked.into_iter().filter(|(is_asked, _)| *is_asked).map(|(_, refusal)| refusal).collect()
+}
+
+/// What comes with a case: its questionnaires, code systems and value sets.
+fn beside(folder: &Path, case: &Value, at_hand: &Library) -> Beside {
+    let mut beside = Beside { library: at_hand.clone(), ..Beside::default() };
+    let named = case["supporting"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    for text in named.filter_map(|it| std::fs::read_to_string(folder.join(it)).ok()) {
+        let Ok(resource) = Resource::parse(text, &Limits::default()) else { continue };
+        match resource.resource_type().name() {
+            "Questionnaire" => beside.questionnaires.push(resource),
+            _ => beside.library.add(&resource),
+        }
+    }
+    beside
 }
 
 /// The published packages of a case that are at hand, added as `vesta packages add` does it: first what others
