@@ -47,6 +47,9 @@ pub(super) async fn serve(config: Config, seed: Option<Seed>, ending: &mut Endin
         _ => None,
     };
     let app = Arc::new(App::start(config, Clock::system())?);
+    let rules = app.known_rules(app.tenant);
+    // Not waited for: a request that comes before it is done compiles what it needs.
+    drop(tokio::task::spawn_blocking(move || rules.definitions.compile()));
     app.ready().await.map_err(|outcome| match outcome.cause() {
         Some(cause) => anyhow!("the database does not answer: {cause}"),
         None => anyhow!("the database does not answer"),

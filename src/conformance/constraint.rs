@@ -126,6 +126,12 @@ impl Constraint {
         }
     }
 
+    /// Compiles the rules here and inside.
+    pub(super) fn compile(&self) {
+        self.rules.iter().for_each(|it| drop(it.expression()));
+        self.children.iter().chain(&self.slices).for_each(|(_, it)| it.compile());
+    }
+
     fn cardinality(&mut self, facts: &str) {
         let Some((min, max)) = facts.split_once("..") else { return };
         if let Ok(min) = min.parse() {

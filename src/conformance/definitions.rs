@@ -102,6 +102,12 @@ impl Definitions {
         Some(value_set::defined(url, named(canonical).or_else(|| named(url))?))
     }
 
+    /// Compiles every rule, profile and value set now, which otherwise happens when they are first needed: whoever
+    /// starts a server does it beside the first requests, so that later ones find everything made.
+    pub fn compile(&self) {
+        self.rulebook().compile(&self.types);
+    }
+
     /// What validation looks up; made when it is first needed.
     pub(super) fn rulebook(&self) -> &Rulebook {
         self.rulebook.get_or_init(|| Rulebook::new(&self.types, &self.guides))

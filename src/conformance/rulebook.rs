@@ -128,6 +128,22 @@ impl Rulebook {
         }
     }
 
+    /// Compiles everything that is not compiled yet.
+    pub(super) fn compile(&self, types: &Types) {
+        for of in &self.types {
+            let elements = of.elements.iter().flatten().flat_map(|it| &it.rules);
+            of.own.iter().chain(elements).for_each(|it| drop(it.expression()));
+        }
+        for (url, entries) in &self.profiles {
+            for profile in entries.iter().filter_map(|it| self.made(types, url, it, 0)) {
+                profile.root.compile();
+            }
+        }
+        for (url, entries) in &self.value_sets {
+            entries.iter().for_each(|it| drop(self.value_set(url, Some(it.guide))));
+        }
+    }
+
     pub(super) fn of_type(&self, of: TypeId) -> Option<&TypeRules> {
         self.types.get(of.index())
     }

@@ -10,6 +10,7 @@ pub mod id;
 pub mod issue_type;
 pub mod json;
 pub mod json_patch;
+pub mod narrative;
 pub mod outcome;
 pub mod reference;
 pub mod resource;

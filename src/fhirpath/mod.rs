@@ -20,7 +20,6 @@ mod parser;
 pub mod patch;
 mod quantity;
 pub mod value;
-mod xhtml;
 
 use crate::fhir::json::Node;
 use crate::fhir::types::Types;
@@ -116,12 +115,20 @@ pub enum EvaluationError {
     Unordered,
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many expressions this thread has compiled.
+    pub(crate) static PARSED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 impl Expression {
     /// Compiles an expression.
     ///
     /// # Errors
     /// The text is not one, or nests too deeply.
     pub fn parse(text: &str) -> Result<Expression, ParseError> {
+        #[cfg(test)]
+        PARSED.set(PARSED.get() + 1);
         Ok(Expression { text: text.into(), ast: Arc::new(parser::parse(text)?) })
     }
 

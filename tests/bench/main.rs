@@ -13,6 +13,7 @@
 
 mod accounting;
 mod closed_loop;
+mod cost;
 mod floor;
 mod operation;
 mod server;
@@ -66,6 +67,12 @@ pub struct Arguments {
 fn main() {
     vesta::http::tls::install_cryptography();
     let arguments = Arguments::parse();
+    if arguments.only.as_ref().is_none_or(|only| "cost".contains(only.as_str())) {
+        println!("{}", cost::measure());
+    }
+    if arguments.only.as_deref() == Some("cost") {
+        return;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(run(&arguments));
 }

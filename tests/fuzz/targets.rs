@@ -134,7 +134,11 @@ fn count(node: vesta::fhir::json::Node<'_>) -> usize {
 
 fn resource(ground: &Ground, input: &[u8]) {
     let Ok(resource) = Resource::parse(input, &Limits::default()) else { return };
-    let issues = validate(&ground.definitions, &resource, &Options { profiles: &[], mode: Mode::Full, ..Options::default() });
+    let issues = validate(
+        &ground.definitions,
+        &resource,
+        &Options { profiles: &[], mode: Mode::Full, ..Options::default() },
+    );
     let _ = extract::index(&ground.definitions, "https://a/fhir", &resource);
     let is_valid = !issues.iter().any(|it| it.severity >= vesta::fhir::outcome::Severity::Error);
     if let (true, Ok(text)) = (is_valid, xml::from_json(&ground.definitions.types, resource.json())) {

@@ -32,7 +32,9 @@ impl<'a> Neighbours<'a> {
         let is_one_picture =
             holder.get("type").is_some_and(|it| ["document", "message"].iter().any(|name| it.is(name)));
         for entry in items(holder, "entry") {
-            let (Some(url), Some(resource)) = (entry.string("fullUrl"), entry.get("resource")) else { continue };
+            let (Some(url), Some(resource)) = (entry.string("fullUrl"), entry.get("resource")) else {
+                continue;
+            };
             if neighbours.by_url.insert(url.clone().into_owned(), resource).is_some() && is_one_picture {
                 neighbours.repeated.insert(url.into_owned());
             }
@@ -130,7 +132,10 @@ impl<'a> Walk<'_, 'a> {
                 let message = "an entry about the search itself is an OperationOutcome";
                 self.complain(resource, IssueType::Structure, "", message);
             }
-            if mode.as_deref() == Some("match") && !searched.is_empty() && !searched.iter().any(|it| *it == of) {
+            if mode.as_deref() == Some("match")
+                && !searched.is_empty()
+                && !searched.iter().any(|it| *it == of)
+            {
                 let message = "a match is of a type that was searched";
                 self.complain(resource, IssueType::Structure, "", message);
             }
@@ -148,7 +153,9 @@ impl<'a> Walk<'_, 'a> {
         presented.extend(items(composition, "attester").filter_map(|it| it.get("party")));
         let mut sections: Vec<Node<'a>> = items(composition, "section").collect();
         while let Some(section) = sections.pop() {
-            presented.extend(["author", "focus", "entry"].iter().filter_map(|it| section.get(it)).flat_map(Node::each));
+            presented.extend(
+                ["author", "focus", "entry"].iter().filter_map(|it| section.get(it)).flat_map(Node::each),
+            );
             sections.extend(items(section, "section"));
         }
         let message = "a document holds what its composition refers to here";

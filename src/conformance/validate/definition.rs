@@ -55,7 +55,8 @@ impl Walk<'_, '_> {
             return;
         };
         let (types, book) = (self.types, self.book);
-        let base = node.string("baseDefinition").and_then(|it| book.profiles(types, &it, None).into_iter().next());
+        let base =
+            node.string("baseDefinition").and_then(|it| book.profiles(types, &it, None).into_iter().next());
         for view in ["snapshot", "differential"].iter().filter_map(|it| node.get(it)) {
             for element in items(view, "element") {
                 let Some(path) = element.get("path") else { continue };
@@ -65,7 +66,8 @@ impl Walk<'_, '_> {
                     self.complain(path, IssueType::Value, "", "there is no such element");
                     continue;
                 };
-                let discriminators = element.get("slicing").into_iter().flat_map(|it| items(it, "discriminator"));
+                let discriminators =
+                    element.get("slicing").into_iter().flat_map(|it| items(it, "discriminator"));
                 for discriminator in discriminators.filter_map(|it| it.get("path")) {
                     if discriminator.as_str().is_some_and(|it| discriminated(types, &found, &it).is_none()) {
                         let message = "the sliced element has no such element";

@@ -17,7 +17,6 @@ mod definition;
 mod extension;
 mod invariant;
 mod matching;
-mod narrative;
 mod native;
 mod primitive;
 mod profile;

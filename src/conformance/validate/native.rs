@@ -35,9 +35,7 @@ pub(super) fn check(key: &str, value: Value<'_>, place: Place<'_>) -> Option<boo
         // `is Boolean` means what JSON says.
         "que-7" => !node.get("operator").is_some_and(|it| it.is("exists")) || has("answerBoolean"),
         // The expression counts more than two; the words, and the comment on enableBehavior, more than one.
-        "que-12" => {
-            has("enableBehavior") || node.get("enableWhen").is_none_or(|it| it.items().count() <= 1)
-        }
+        "que-12" => has("enableBehavior") || node.get("enableWhen").is_none_or(|it| it.items().count() <= 1),
         "ctm-1" => !has("onBehalfOf") || is_practitioner(node, place),
         // These two are said with the narrative, which checks them once.
         "txt-1" | "txt-2" => true,

@@ -43,7 +43,7 @@ impl<'a> Walk<'_, 'a> {
     /// An extension whose definition is not loaded.
     pub(super) fn unknown_extension(&mut self, node: Node<'_>, url: &str, is_modifier: bool) {
         let is_example = is_of_example_domain(url) && !self.refuses(Refusal::ExampleUrls);
-        if self.refuses(Refusal::UnknownExtensions) && !is_example {
+        if self.refuses(Refusal::UnknownExtensions) && !is_example && !is_of_another_version(url) {
             self.complain(node, IssueType::Extension, "", "an extension that is not known here");
         } else if is_modifier {
             let message = "an unknown extension that may change the meaning of what holds it";
@@ -83,8 +83,9 @@ impl<'a> Walk<'_, 'a> {
         if !self.refuses(Refusal::UnresolvedReferences) {
             return;
         }
-        let is_literal =
-            reference.as_str().is_some_and(|it| matches!(Reference::parse(&it), Some(Reference::Resource { .. })));
+        let is_literal = reference
+            .as_str()
+            .is_some_and(|it| matches!(Reference::parse(&it), Some(Reference::Resource { .. })));
         if is_literal && self.resolve(Value::of(node, type_id), place).is_none() {
             self.complain(reference, IssueType::NotFound, "", "what is referred to does not come with this");
         }
@@ -97,6 +98,14 @@ fn is_of_example_domain(url: &str) -> bool {
     let host = rest.split(['/', '?', '#', ':']).next().unwrap_or_default();
     let is_in = |domain: &str| host.strip_suffix(domain).is_some_and(|it| it.is_empty() || it.ends_with('.'));
     ["example.org", "example.com", "example.net", "example"].iter().any(|it| is_in(it))
+}
+
+/// An element of another version of FHIR: such extensions exist without anybody defining them.
+/// <https://hl7.org/fhir/R4/versions.html#extensions>
+fn is_of_another_version(url: &str) -> bool {
+    let rest = url.strip_prefix("http://hl7.org/fhir/");
+    let parts = rest.and_then(|it| it.split_once("/StructureDefinition/extension-"));
+    parts.is_some_and(|(version, _)| version.bytes().all(|it| it.is_ascii_digit() || it == b'.'))
 }
 
 /// `<` before a letter, a slash or an exclamation mark, outside of code and not escaped.
@@ -134,6 +143,13 @@ mod tests {
         for plain in ["a < b", "1<2", "\\<b>", "`<b>`", "<https://hl7.org>", "**x**"] {
             assert!(!has_html(plain), "{plain}");
         }
+    }
+
+    #[test]
+    fn knows_the_extensions_of_other_versions() {
+        assert!(is_of_another_version("http://hl7.org/fhir/5.0/StructureDefinition/extension-Device.name"));
+        assert!(!is_of_another_version("http://hl7.org/fhir/us/StructureDefinition/extension-Device.name"));
+        assert!(!is_of_another_version("http://hl7.org/fhir/StructureDefinition/extension-Device.name"));
     }
 
     #[test]

@@ -201,3 +201,36 @@ fn expressions_ask_the_definitions() {
     assert_eq!(ask("maritalStatus.coding[0].subsumes(maritalStatus.coding[0])"), Some(true));
     assert_eq!(ask("maritalStatus.coding[0].subsumes(maritalStatus.coding[1])"), Some(false));
 }
+
+#[test]
+fn nothing_is_compiled_for_a_resource_once_all_is() {
+    use crate::fhirpath::PARSED;
+    let definitions = Definitions::embedded().unwrap();
+    definitions.compile();
+    let compiled = PARSED.get();
+    assert!(compiled > 1000, "only {compiled} expressions are compiled");
+    let us_core = "http://hl7.org/fhir/us/core/StructureDefinition";
+    for text in [
+        format!(
+            r#"{{"resourceType":"Patient","meta":{{"profile":["{us_core}/us-core-patient"]}},"identifier":[{{"system":"s","value":"v"}}],
+            "name":[{{"family":"F","period":{{"start":"2020"}}}}],"gender":"female","telecom":[{{"system":"phone","value":"1"}}]}}"#
+        ),
+        format!(
+            r#"{{"resourceType":"Observation","meta":{{"profile":["{us_core}/us-core-observation-lab"]}},"status":"final",
+            "code":{{"coding":[{{"system":"http://loinc.org","code":"2345-7"}}]}},"subject":{{"reference":"Patient/a"}},
+            "effectiveDateTime":"2020-01-01","valueQuantity":{{"value":1,"unit":"g","system":"http://unitsofmeasure.org","code":"g"}},
+            "referenceRange":[{{"low":{{"value":1}}}}]}}"#
+        ),
+        r#"{"resourceType":"Questionnaire","status":"draft","item":[{"linkId":"a","type":"group","item":[{"linkId":"b","type":"string"}]}]}"#
+            .to_owned(),
+        r#"{"resourceType":"Bundle","type":"collection","entry":[{"fullUrl":"urn:uuid:c757873d-ec9a-4326-a141-556f43239520",
+            "resource":{"resourceType":"MedicationRequest","status":"active","intent":"order","medicationCodeableConcept":{"text":"x"},
+            "subject":{"reference":"Patient/a"},"dosageInstruction":[{"timing":{"repeat":{"frequency":1,"period":1,"periodUnit":"d"}}}]}}]}"#
+            .to_owned(),
+    ] {
+        let resource = Resource::parse(text, &Limits::default()).unwrap();
+        let options = Options { mode: Mode::BestPractice, ..Options::default() };
+        let _ = validate(&definitions, &resource, &options);
+        assert_eq!(PARSED.get(), compiled, "{}", resource.resource_type());
+    }
+}

@@ -8,11 +8,12 @@ use super::beside::Beside;
 use super::bundle::Neighbours;
 use super::refusal::Refusal;
 use super::value::Value;
-use super::{Mode, narrative, primitive};
+use super::{Mode, primitive};
 use crate::conformance::definitions::Definitions;
 use crate::conformance::rulebook::{ElementRules, Rulebook, bit};
 use crate::fhir::issue_type::IssueType;
 use crate::fhir::json::{Kind, Node};
+use crate::fhir::narrative;
 use crate::fhir::outcome::{Issue, Severity};
 use crate::fhir::types::{Element, Member, TypeId, TypeKind, Types};
 

@@ -1,11 +1,11 @@
 //! What FHIR adds. <https://hl7.org/fhir/R4/fhirpath.html#functions>
 
 use super::{Given, Table, given_one};
+use crate::fhir::narrative;
 use crate::fhir::reference::Reference;
 use crate::fhirpath::EvaluationError;
 use crate::fhirpath::evaluate::{Items, Result, boolean};
 use crate::fhirpath::value::{Element, Item, Value};
-use crate::fhirpath::xhtml;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::fhirpath) enum Name {
@@ -95,7 +95,7 @@ pub(super) fn call<'a>(name: Name, focus: Items<'a>, given: &Given<'_, '_, 'a>) 
             items => {
                 let text = on.text(items)?.unwrap_or_default();
                 on.charge_text(text.len())?;
-                boolean(xhtml::is_allowed(&text))
+                boolean(narrative::check(&text).is_ok())
             }
         },
         Name::GetResourceKey => focus.iter().filter_map(|it| resource_key(given, it)).collect(),

@@ -91,7 +91,11 @@ mod tests {
                 true,
             ),
         ] {
-            assert_eq!(enabled(&when(operator, answer), answers), Some(expected), "{operator} {answer} {answers}");
+            assert_eq!(
+                enabled(&when(operator, answer), answers),
+                Some(expected),
+                "{operator} {answer} {answers}"
+            );
         }
     }
 

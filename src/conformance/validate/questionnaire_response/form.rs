@@ -119,11 +119,7 @@ pub(super) fn contained_sets(questionnaire: Node<'_>) -> Vec<(String, ValueSet)>
     sets.filter_map(|it| Some((it.string("id")?.into_owned(), ValueSet::read(it)))).collect()
 }
 
-fn level<'q>(
-    holder: Node<'q>,
-    link_ids: &mut HashSet<String>,
-    wanted: &mut HashSet<String>,
-) -> Asking<'q> {
+fn level<'q>(holder: Node<'q>, link_ids: &mut HashSet<String>, wanted: &mut HashSet<String>) -> Asking<'q> {
     let mut asking = Asking::default();
     for node in holder.get("item").into_iter().flat_map(Node::items) {
         let Some(link_id) = node.string("linkId") else { continue };

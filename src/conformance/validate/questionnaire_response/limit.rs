@@ -108,7 +108,8 @@ fn quantity(
     ] {
         let Some(bound) = bound else { continue };
         if !are_comparable(value, bound) {
-            problems.push((IssueType::Value, "the unit cannot be compared with that of the question's limit"));
+            problems
+                .push((IssueType::Value, "the unit cannot be compared with that of the question's limit"));
         } else if is_broken(value, bound) {
             problems.push((IssueType::Value, "beyond the question's limit"));
         }

@@ -112,7 +112,11 @@ impl<'a> Answers<'_, '_, 'a, '_> {
         if let Some(Reference::Resource { resource_type, .. }) = Reference::parse(&text)
             && !allowed.items().any(|it| it.is(resource_type.name()))
         {
-            self.complain(subject, IssueType::Invalid, "the questionnaire is not about subjects of that type");
+            self.complain(
+                subject,
+                IssueType::Invalid,
+                "the questionnaire is not about subjects of that type",
+            );
         }
     }
 
@@ -131,7 +135,11 @@ impl<'a> Answers<'_, '_, 'a, '_> {
                 continue;
             };
             if position < last {
-                self.complain(item, IssueType::Structure, "this item is not in the order of the questionnaire");
+                self.complain(
+                    item,
+                    IssueType::Structure,
+                    "this item is not in the order of the questionnaire",
+                );
             }
             last = last.max(position);
             if let Some(list) = of.get_mut(position) {

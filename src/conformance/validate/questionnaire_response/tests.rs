@@ -71,7 +71,11 @@ fn everything_stands_where_it_is_asked() {
     let inside = format!(r#",{{"linkId":"what","answer":[{what}{since}}}]}}"#);
     check("completed", &smoking(&inside), &[]);
     let beside = format!(r#",{{"linkId":"what","answer":[{what}}}]{since}}}"#);
-    check("completed", &smoking(&beside), &["invariant QR.item[0].item[1]", "structure QR.item[0].item[1].item"]);
+    check(
+        "completed",
+        &smoking(&beside),
+        &["invariant QR.item[0].item[1]", "structure QR.item[0].item[1].item"],
+    );
 }
 
 #[test]
@@ -97,11 +101,7 @@ fn a_condition_looks_at_its_own_group_first() {
         )
     };
     check("in-progress", &format!("{},{}", child(true), child(true)), &[]);
-    check(
-        "in-progress",
-        &format!("{},{}", child(true), child(false)),
-        &["business-rule QR.item[1].item[1]"],
-    );
+    check("in-progress", &format!("{},{}", child(true), child(false)), &["business-rule QR.item[1].item[1]"]);
 }
 
 #[test]
@@ -109,14 +109,19 @@ fn answers_are_of_the_type_and_the_choice_that_is_offered() {
     let words = |answer: &str| format!(r#"{{"linkId":"words","answer":[{{{answer}}}]}}"#);
     check("in-progress", &words(r#""valueString":"yes""#), &[]);
     check("in-progress", &words(r#""valueString":"well""#), &[]);
-    check("in-progress", &words(r#""valueString":"perhaps""#), &["too-long QR.item[0].answer[0].valueString"]);
+    check(
+        "in-progress",
+        &words(r#""valueString":"perhaps""#),
+        &["too-long QR.item[0].answer[0].valueString"],
+    );
     check("in-progress", &words(r#""valueBoolean":true"#), &["structure QR.item[0].answer[0].valueBoolean"]);
     check(
         "in-progress",
         &words(r#""valueCoding":{"code":"yes"}"#),
         &["code-invalid QR.item[0].answer[0].valueCoding"],
     );
-    let what = |coding: &str| smoking(&format!(r#",{{"linkId":"what","answer":[{{"valueCoding":{coding}}}]}}"#));
+    let what =
+        |coding: &str| smoking(&format!(r#",{{"linkId":"what","answer":[{{"valueCoding":{coding}}}]}}"#));
     let place = "QR.item[0].item[1].answer[0].valueCoding";
     check("completed", &what(r#"{"system":"http://k","code":"pipe","display":"pipe"}"#), &[]);
     check(
