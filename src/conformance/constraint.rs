@@ -128,7 +128,9 @@ impl Constraint {
 
     /// Compiles the rules here and inside.
     pub(super) fn compile(&self) {
-        self.rules.iter().for_each(|it| drop(it.expression()));
+        self.rules.iter().for_each(|it| {
+            it.expression();
+        });
         self.children.iter().chain(&self.slices).for_each(|(_, it)| it.compile());
     }
 

@@ -132,7 +132,9 @@ impl Rulebook {
     pub(super) fn compile(&self, types: &Types) {
         for of in &self.types {
             let elements = of.elements.iter().flatten().flat_map(|it| &it.rules);
-            of.own.iter().chain(elements).for_each(|it| drop(it.expression()));
+            of.own.iter().chain(elements).for_each(|it| {
+                it.expression();
+            });
         }
         for (url, entries) in &self.profiles {
             for profile in entries.iter().filter_map(|it| self.made(types, url, it, 0)) {
@@ -140,7 +142,9 @@ impl Rulebook {
             }
         }
         for (url, entries) in &self.value_sets {
-            entries.iter().for_each(|it| drop(self.value_set(url, Some(it.guide))));
+            for entry in entries {
+                self.value_set(url, Some(entry.guide));
+            }
         }
     }
 

@@ -88,7 +88,7 @@ mod tests {
         let about = About { base: "https://x.org/fhir", software_version: "1", date: "2026-12-01" };
         let resource = Resource::parse(statement(&about), &Limits::default()).unwrap();
         let definitions = Definitions::embedded().unwrap();
-        let options = Options { profiles: &[], mode: Mode::Full };
+        let options = Options { mode: Mode::Full, ..Options::default() };
         let issues = validate(&definitions, &resource, &options);
         assert!(issues.is_empty(), "{issues:?}");
     }

@@ -10,7 +10,8 @@ use crate::fhir::reference::Reference;
 /// Something that is refused although R4 allows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Extensions whose definition is not loaded; those of example domains too where these are refused.
+    /// Extensions whose definition is not loaded. Those at `example.org`, as the specification's own examples have
+    /// them, only where examples are refused too.
     UnknownExtensions,
     /// Text of the type markdown that looks like HTML.
     HtmlInMarkdown,
@@ -42,7 +43,7 @@ impl<'a> Walk<'_, 'a> {
 
     /// An extension whose definition is not loaded.
     pub(super) fn unknown_extension(&mut self, node: Node<'_>, url: &str, is_modifier: bool) {
-        let is_example = is_of_example_domain(url) && !self.refuses(Refusal::ExampleUrls);
+        let is_example = is_at("example.org", url) && !self.refuses(Refusal::ExampleUrls);
         if self.refuses(Refusal::UnknownExtensions) && !is_example && !is_of_another_version(url) {
             self.complain(node, IssueType::Extension, "", "an extension that is not known here");
         } else if is_modifier {
@@ -94,10 +95,14 @@ impl<'a> Walk<'_, 'a> {
 
 /// `example.org`, `anything.example.com`, `anything.example`.
 fn is_of_example_domain(url: &str) -> bool {
+    ["example.org", "example.com", "example.net", "example"].iter().any(|it| is_at(it, url))
+}
+
+/// Whether the host of a URL is a domain, or in it.
+fn is_at(domain: &str, url: &str) -> bool {
     let Some((_, rest)) = url.split_once("://") else { return false };
     let host = rest.split(['/', '?', '#', ':']).next().unwrap_or_default();
-    let is_in = |domain: &str| host.strip_suffix(domain).is_some_and(|it| it.is_empty() || it.ends_with('.'));
-    ["example.org", "example.com", "example.net", "example"].iter().any(|it| is_in(it))
+    host.strip_suffix(domain).is_some_and(|it| it.is_empty() || it.ends_with('.'))
 }
 
 /// An element of another version of FHIR: such extensions exist without anybody defining them.

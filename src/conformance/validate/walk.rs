@@ -166,9 +166,14 @@ impl<'d, 'a> Walk<'d, 'a> {
         };
         let place = Place { root: node, resource: node, resource_type: type_id };
         self.resource(node, type_id, place);
+        if profiles.is_empty() {
+            return;
+        }
+        self.bundles.push(Neighbours::of(node));
         for canonical in profiles {
             self.claim(Value::of(node, type_id), canonical, node, place);
         }
+        self.bundles.pop();
     }
 
     fn resource_type(&self, node: Node<'_>) -> Option<TypeId> {
@@ -194,9 +199,6 @@ impl<'d, 'a> Walk<'d, 'a> {
         if is_bundle {
             self.bundle(node);
         }
-        if has_neighbours {
-            self.bundles.pop();
-        }
         if Some(type_id) == self.known.questionnaire_response {
             self.questionnaire_response(node, place);
         } else if self.mode >= Mode::Full {
@@ -207,6 +209,9 @@ impl<'d, 'a> Walk<'d, 'a> {
             if let Some(canonical) = claim.as_str() {
                 self.claim(Value::of(node, type_id), &canonical, claim, place);
             }
+        }
+        if has_neighbours {
+            self.bundles.pop();
         }
     }
 

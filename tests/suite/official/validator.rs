@@ -98,7 +98,9 @@ fn library() -> Library {
 fn refusals(case: &Value, text: &str) -> Vec<Refusal> {
     // It always has the guide of its own tools, which is not among the data.
     let has_tools = text.contains("http://hl7.org/fhir/tools/StructureDefinition/");
-    let is_closed = case["allowed-extension-domain"].is_null() && !has_tools;
+    // The packages that a case takes from a registry are not either.
+    let has_packages = !case["packages"].is_null();
+    let is_closed = case["allowed-extension-domain"].is_null() && !has_tools && !has_packages;
     let asked = [
         (is_closed, Refusal::UnknownExtensions),
         (case["examples"] == false, Refusal::ExampleUrls),
