@@ -59,20 +59,18 @@ impl<'a> Walk<'_, 'a> {
         if self.mode < Mode::Full {
             return;
         }
+        let is_html = || node.as_str().is_some_and(|it| has_html(&it));
+        let is_example = || node.as_str().is_some_and(|it| is_of_example_domain(&it));
         match type_name {
-            "markdown" => {
-                if node.as_str().is_some_and(|it| has_html(&it)) {
-                    let message = "this looks like HTML, which is not shown as such";
-                    match self.refuses(Refusal::HtmlInMarkdown) {
-                        true => self.complain(node, IssueType::Invalid, "", message),
-                        false => self.warn(node, IssueType::Invalid, "", message),
-                    }
+            "markdown" if is_html() => {
+                let message = "this looks like HTML, which is not shown as such";
+                match self.refuses(Refusal::HtmlInMarkdown) {
+                    true => self.complain(node, IssueType::Invalid, "", message),
+                    false => self.warn(node, IssueType::Invalid, "", message),
                 }
             }
-            "uri" | "url" | "canonical" if self.refuses(Refusal::ExampleUrls) => {
-                if node.as_str().is_some_and(|it| is_of_example_domain(&it)) {
-                    self.complain(node, IssueType::Value, "", "a URL of a domain for examples");
-                }
+            "uri" | "url" | "canonical" if self.refuses(Refusal::ExampleUrls) && is_example() => {
+                self.complain(node, IssueType::Value, "", "a URL of a domain for examples");
             }
             _ => {}
         }
