@@ -16,6 +16,16 @@ pub struct Limits {
     )]
     pub body_bytes: usize,
 
+    /// How many bytes of large bodies are worked on at once: others wait until there is room
+    #[arg(
+        long = "limit-bodies-bytes",
+        env = "VESTA_LIMIT_BODIES_BYTES",
+        default_value_t = 16 * 1024 * 1024,
+        value_name = "N",
+        global = true
+    )]
+    pub bodies_bytes: usize,
+
     /// The longest path and query string
     #[arg(
         long = "limit-uri-bytes",
@@ -102,6 +112,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             body_bytes: 32 * 1024 * 1024,
+            bodies_bytes: 16 * 1024 * 1024,
             uri_bytes: 16 * 1024,
             idle_seconds: 10,
             user_requests_per_minute: 100,

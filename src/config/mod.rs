@@ -420,6 +420,7 @@ impl Config {
         }
         for (variable, value) in [
             ("VESTA_LIMIT_BODY_BYTES", self.limits.body_bytes),
+            ("VESTA_LIMIT_BODIES_BYTES", self.limits.bodies_bytes),
             ("VESTA_LIMIT_URI_BYTES", self.limits.uri_bytes),
             ("VESTA_LIMIT_CONNECTIONS", self.limits.open_connections),
         ] {

