@@ -169,6 +169,16 @@ pub const SURFACES: &[Surface] = &[
         |it| it.kind == Kind::Document,
         |it| get(format!("DocumentReference/$docref?patient={}", it.patient)),
     ),
+    read("ViewDefinition/$run", any, |it| {
+        let words = json!([{ "column": [{
+            "name": "words", "path": "descendants().ofType(string)", "type": "string", "collection": true
+        }] }]);
+        let view = json!({
+            "resourceType": "ViewDefinition", "name": "probe", "resource": it.resource_type,
+            "where": [{ "path": format!("id = '{}'", it.id) }], "select": words
+        });
+        send("POST", "ViewDefinition/$run?_format=json".to_owned(), view)
+    }),
     Surface {
         name: "$meta",
         takes: any,

@@ -31,3 +31,4 @@ mod search;
 mod smart;
 mod store;
 mod support;
+mod views;

@@ -46,6 +46,22 @@ async fn fhirpy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn duckdb_opens_the_parquet_of_a_view() {
+    let mut world = World::begin(|_| {}).await;
+    let folder = std::env::temp_dir().join(format!("vesta-views-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for view in ["us_core_patients", "us_core_observations"] {
+        let path = format!("ViewDefinition/{view}/$viewdefinition-run?_format=parquet");
+        let answer = world.server.system().get(&path).await.assert_status(200);
+        let file = folder.join(format!("{view}.parquet"));
+        std::fs::write(&file, &answer.body).unwrap();
+        world.setup[view] = file.to_str().unwrap().into();
+    }
+    world.python("views.py").await;
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn our_own_app_in_a_browser() {
     World::begin(|_| {}).await.node("chart.mjs").await;
 }
