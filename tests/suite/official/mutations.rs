@@ -46,6 +46,50 @@ const BREAKS: &[(&str, Break)] = &[
         *quantity = json!({"value": 1, "code": "mg"});
         Some(".valueQuantity".to_owned())
     }),
+    ("a required element that is missing", |it| {
+        let of = it["resourceType"].as_str()?.to_owned();
+        let name = match of.as_str() {
+            "Observation" | "Encounter" | "MedicationRequest" | "Immunization" => "status",
+            "Condition" => "subject",
+            _ => return None,
+        };
+        it.as_object_mut()?.remove(name)?;
+        Some(String::new())
+    }),
+    ("two values of one choice", |it| {
+        let members = it.as_object_mut()?;
+        members.get("valueQuantity").or_else(|| members.get("valueCodeableConcept"))?;
+        members.insert("valueString".to_owned(), json!("x"));
+        Some(String::new())
+    }),
+    ("a value, and a reason why there is none: obs-6", |it| {
+        let members =
+            it.as_object_mut().filter(|it| it.get("resourceType") == Some(&json!("Observation")))?;
+        members.keys().find(|it| it.starts_with("value"))?;
+        members.insert("dataAbsentReason".to_owned(), json!({"text": "x"}));
+        Some(String::new())
+    }),
+    ("a concept outside of a required value set", |it| {
+        let members = it.as_object_mut()?;
+        let names = ["clinicalStatus", "verificationStatus"];
+        let (name, value) = members.iter_mut().find(|(name, _)| names.contains(&name.as_str()))?;
+        *value = json!({"coding": [{"system": "http://example.org", "code": "x"}]});
+        Some(format!(".{name}"))
+    }),
+    ("a slice that lacks what it must hold", |it| {
+        let extensions = it.get_mut("extension")?.as_array_mut()?;
+        let is_it = |it: &Value| it["url"].as_str().is_some_and(|it| it.ends_with("/us-core-race"));
+        let place = extensions.iter().position(is_it)?;
+        extensions[place]["extension"].as_array_mut()?.retain(|it| it["url"] != "text");
+        Some(format!(".extension[{place}]"))
+    }),
+    ("a slice that comes too often", |it| {
+        let extensions = it.get_mut("extension")?.as_array_mut()?;
+        let is_it = |it: &&Value| it["url"].as_str().is_some_and(|it| it.ends_with("/us-core-race"));
+        let again = extensions.iter().find(is_it)?.clone();
+        extensions.push(again);
+        Some(format!(".extension[{}]", extensions.len() - 1))
+    }),
 ];
 
 fn change(it: &mut Value, wanted: fn(&Value) -> bool, with: fn(&Value) -> Value) -> Option<String> {
@@ -102,6 +146,7 @@ fn every_broken_copy_is_refused_where_it_is_broken() {
     let definitions = Definitions::embedded().unwrap();
     let mut count = 0;
     let mut missed = Vec::new();
+    let mut tried = std::collections::BTreeSet::new();
     let kinds = [
         "Patient-",
         "Observation-",
@@ -123,6 +168,7 @@ fn every_broken_copy_is_refused_where_it_is_broken() {
         let mut places = Vec::new();
         objects(&valid, "", valid["resourceType"].as_str().unwrap(), &mut places);
         for (what, breaks) in BREAKS {
+            let before = count;
             for (pointer, location) in &places {
                 let mut broken = valid.clone();
                 if pointer.is_empty() && *what == "an empty object" {
@@ -135,8 +181,12 @@ fn every_broken_copy_is_refused_where_it_is_broken() {
                     missed.push(format!("{what}: {name} at {expected}"));
                 }
             }
+            if count > before {
+                tried.insert(*what);
+            }
         }
     }
+    assert_eq!(tried.len(), BREAKS.len(), "only these were tried: {tried:?}");
     assert!(count > 1000, "only {count} copies were made");
     assert!(missed.is_empty(), "{} of {count}:\n{}", missed.len(), missed.join("\n"));
 }
