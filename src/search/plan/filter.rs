@@ -3,10 +3,11 @@
 //! <https://hl7.org/fhir/R4/search_filter.html>
 //!
 //! `and` binds tighter than `or`. On strings `eq` compares whole strings, without case and accents. `ne` holds
-//! where some value is different, as the specification has it; `not (… eq …)` where none is equal. What needs
-//! terminology (`ss`, `sb`, `in`) is refused.
+//! where some value is different, as the specification has it; `not (… eq …)` where none is equal. `in`, `ss` and `sb`
+//! ask what `:in`, `:below` and `:above` ask.
 
 use super::condition::{Planning, asks, reference};
+use super::set::{self, Need};
 use super::value::{Modifier, Reading};
 use super::{Refusal, built};
 use crate::conformance::search_parameter::SearchParameterKind;
@@ -29,13 +30,66 @@ pub(super) fn predicate(
     name: &str,
     text: &str,
 ) -> Result<Predicate> {
-    let mut reader = Reader { planning, name, text, depth: 0 };
+    let (expression, count) = read(name, text)?;
+    planning.count_values(name, count)?;
+    Asker { planning, name }.predicate(resource_type, &expression)
+}
+
+/// What a filter asks of terminology; nothing where it is none.
+pub(super) fn needed(text: &str) -> Vec<Need> {
+    let mut needs = Vec::new();
+    if let Ok((expression, _)) = read("_filter", text) {
+        collect(&expression, &mut needs);
+    }
+    needs
+}
+
+fn collect(expression: &Expression<'_>, needs: &mut Vec<Need>) {
+    match expression {
+        Expression::All(parts) | Expression::Any(parts) => {
+            for part in parts {
+                collect(part, needs);
+            }
+        }
+        Expression::Not(inner) => collect(inner, needs),
+        Expression::Compare(path, operator, value) => {
+            needs.extend(set_modifier(operator).and_then(|it| set::need(it, &escaped(value))));
+            let mut path = Some(path);
+            while let Some(it) = path {
+                if let Some(filter) = &it.filter {
+                    collect(filter, needs);
+                }
+                path = it.rest.as_deref();
+            }
+        }
+    }
+}
+
+/// The modifier that asks the same as an operator. `ss`: the value subsumes a code of the resource; `sb`: it is
+/// subsumed by one.
+fn set_modifier(operator: &str) -> Option<&'static str> {
+    match operator {
+        "in" => Some("in"),
+        "ss" => Some("below"),
+        "sb" => Some("above"),
+        _ => None,
+    }
+}
+
+/// A value as it stands in a query; `|` stands for itself in both.
+fn escaped(value: &str) -> String {
+    value.replace('\\', r"\\").replace(',', r"\,").replace('$', r"\$")
+}
+
+/// The filter, and how many comparisons it has.
+fn read<'t>(name: &str, text: &'t str) -> Result<(Expression<'t>, usize)> {
+    let mut reader = Reader { name, text, depth: 0, count: 0 };
     let expression = reader.either()?;
     reader.skip();
     if !reader.text.is_empty() {
         return Err(reader.bad("the filter goes on where it should end"));
     }
-    reader.predicate(resource_type, &expression)
+    Ok((expression, reader.count))
 }
 
 /// A filter, parsed.
@@ -54,10 +108,16 @@ struct Path<'t> {
 }
 
 struct Reader<'t, 'p> {
-    planning: &'p Planning<'p>,
     name: &'p str,
     text: &'t str,
     depth: usize,
+    count: usize,
+}
+
+/// What makes a predicate of a filter.
+struct Asker<'p> {
+    planning: &'p Planning<'p>,
+    name: &'p str,
 }
 
 impl<'t> Reader<'t, '_> {
@@ -126,7 +186,7 @@ impl<'t> Reader<'t, '_> {
     }
 
     fn comparison(&mut self) -> Result<Expression<'t>> {
-        self.planning.count_values(self.name, 1)?;
+        self.count += 1;
         let path = self.path()?;
         self.skip();
         let operator = self.until(|letter| !letter.is_ascii_alphabetic());
@@ -194,6 +254,12 @@ impl<'t> Reader<'t, '_> {
         }
         Err(self.bad("a quotation mark is not closed"))
     }
+}
+
+impl Asker<'_> {
+    fn bad(&self, reason: &str) -> Refusal {
+        Refusal::value(self.name, reason)
+    }
 
     fn predicate(&self, of: ResourceType, expression: &Expression<'_>) -> Result<Predicate> {
         match expression {
@@ -247,7 +313,13 @@ impl<'t> Reader<'t, '_> {
         operator: &str,
         value: &str,
     ) -> Result<Predicate> {
-        let escaped = value.replace('\\', r"\\").replace(',', r"\,").replace('$', r"\$");
+        let escaped = escaped(value);
+        if let Some(modifier) = set_modifier(operator) {
+            return self
+                .planning
+                .condition(of, &format!("{name}:{modifier}"), &escaped, 0)
+                .map_err(|it| it.within(self.name));
+        }
         if matches!(name, "_id" | "_lastUpdated") {
             let value = if operator == "eq" { escaped } else { format!("{operator}{escaped}") };
             return self.planning.condition(of, name, &value, 0);
@@ -284,9 +356,6 @@ impl<'t> Reader<'t, '_> {
         let not = |test: Test| Test::Not(Box::new(test));
         let normal = || -> Box<str> { normalised(value).into() };
         match (parameter.kind(), operator) {
-            (_, "ss" | "sb" | "in") => {
-                Err(Refusal::not_supported(self.name, "ss, sb and in need terminology"))
-            }
             (Of::String, "eq") => Ok(Test::Equals(normal())),
             (Of::String, "ne") => Ok(not(Test::Equals(normal()))),
             (Of::String, "co") => Ok(Test::Contains(normal())),

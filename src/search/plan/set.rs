@@ -3,6 +3,7 @@
 //! <https://hl7.org/fhir/R4/search.html#token>
 
 use super::condition::with_modifier;
+use super::filter;
 use super::split::{split, unescape};
 use std::collections::{BTreeSet, HashMap};
 
@@ -25,6 +26,10 @@ pub type Sets = HashMap<Need, Vec<(String, String)>>;
 pub fn needed(parameters: &[(String, String)]) -> BTreeSet<Need> {
     let mut needs = BTreeSet::new();
     for (name, value) in parameters {
+        if name == "_filter" || name.ends_with("._filter") || name.ends_with(":_filter") {
+            needs.extend(filter::needed(value));
+            continue;
+        }
         let last = name.rsplit(['.', ']']).next().unwrap_or_default();
         let last = match last.strip_prefix("_has:") {
             // `_has:Type:reference:parameter:modifier`
@@ -74,6 +79,9 @@ mod tests {
         assert_eq!(needed("_has:Observation:patient:code:in", "v"), set("v"));
         assert_eq!(needed("code:below", "s|c"), BTreeSet::from([Need::Below("s|c".to_owned())]));
         assert_eq!(needed("code:above", "s|c,s|d").len(), 2);
+        assert_eq!(needed("_filter", "status eq final and (code in http://v or not (code ss s|c))").len(), 2);
+        assert_eq!(needed("_filter", "code sb s|c"), BTreeSet::from([Need::Above("s|c".to_owned())]));
+        assert!(needed("_filter", r#"code eq "a in b" and"#).is_empty());
         for (name, value) in [("code", "v"), ("code:not", "v"), ("code:below", "c"), ("code:in", "")] {
             assert!(needed(name, value).is_empty(), "{name}={value}");
         }

@@ -220,6 +220,18 @@ async fn searches_go_by_value_set_and_hierarchy() {
         found("Observation?code:above=http://example.org/animals|owl").await,
         ["animal", "bird", "owl"]
     );
+    assert_eq!(found("Observation?_filter=code in http://example.org/birds").await, birds);
+    assert_eq!(
+        found("Observation?_filter=code in http://example.org/birds and not (code eq dodo)").await,
+        ["bird", "owl"]
+    );
+    assert_eq!(found("Observation?_filter=code ss http://example.org/animals|bird").await, birds);
+    assert_eq!(
+        found("Observation?_filter=code sb http://example.org/animals|owl and status eq final").await,
+        ["animal", "bird", "owl"]
+    );
+    let hidden = system.get("Observation?_filter=code in http://example.org/none").await;
+    assert_eq!(hidden.assert_status(404).issue(), "not-found");
     let gender = "http://hl7.org/fhir/ValueSet/administrative-gender";
     assert_eq!(found(&format!("Observation?subject:Patient.gender:in={gender}")).await.len(), 5);
     assert!(found(&format!("Observation?subject:Patient.gender:not-in={gender}")).await.is_empty());

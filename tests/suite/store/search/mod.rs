@@ -6,6 +6,7 @@ mod include;
 mod page;
 mod predicate;
 mod random;
+mod scale;
 mod total;
 mod verify;
 
