@@ -236,7 +236,8 @@ fn reads_whole(explained: &str, observations: usize) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_takes_no_longer_from_a_table_that_grew() {
-    let sizes = std::env::var("VESTA_TEST_OBSERVATIONS").unwrap_or_else(|_| "2000,20000".to_owned());
+    let sizes = std::env::var_os("VESTA_TEST_OBSERVATIONS").and_then(|it| it.into_string().ok());
+    let sizes = sizes.unwrap_or_else(|| "2000,20000".to_owned());
     let sizes: Vec<usize> = sizes.split(',').map(|it| it.parse().unwrap()).collect();
     let definitions = Arc::new(Definitions::embedded().unwrap());
     let (database, store) = store().await;
