@@ -13,7 +13,8 @@ pub(super) struct Arguments {
     /// The FHIR base of the server
     #[arg(value_name = "URL")]
     base: String,
-    /// A TOML file: writer = "a token that may do everything", and a token for each attempt by its name
+    /// A TOML file: writer = "a token that may do everything", a token for each attempt by its name, and
+    /// neighbour-base = "the FHIR base of another tenant"
     #[arg(long = "tokens", value_name = "FILE")]
     tokens: PathBuf,
     /// The authorities that may have signed the server's certificate
@@ -41,6 +42,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
     let mut tokens: BTreeMap<String, String> =
         toml::from_str(&text).ok().context("the file of tokens is not TOML: name = \"token\"")?;
     let Some(writer) = tokens.remove("writer") else { bail!("the file of tokens names no writer") };
+    let neighbour = tokens.remove("neighbour-base").map(|it| it.trim_end_matches('/').to_owned());
     let mut client = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
     if let Some(path) = &arguments.authorities {
         let pem = std::fs::read(path).context("the authorities cannot be read")?;
@@ -49,7 +51,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
         client = client.tls_certs_merge(certificates);
     }
     let base = arguments.base.trim_end_matches('/').to_owned();
-    let target = Target { base, client: client.build()?, writer, tokens };
+    let target = Target { base, client: client.build()?, writer, tokens, neighbour };
     leak_test::prepare(&target).await.context("what there is to leak could not be stored")?;
     if arguments.prepare {
         println!("two patients, leak-own and leak-other, are there: make the tokens, then run this again");

@@ -8,19 +8,21 @@
 //! It speaks HTTP alone, so any FHIR server can be held to it.
 
 pub mod attempts;
+mod export;
 pub mod report;
 pub mod surfaces;
 pub mod world;
 
-use attempts::{ATTEMPTS, Attempt};
+use attempts::{ATTEMPTS, Attempt, NEIGHBOUR};
 use report::{Cell, Report, Verdict};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io;
-use surfaces::{Request, SURFACES, Shows, Surface};
-use world::{THINGS, Thing};
+use surfaces::{Request, SURFACES, Shows, Surface, TELLING};
+use world::{Kind, THINGS, Thing};
 
 /// The server, and whoever may write everything.
+#[derive(Clone)]
 pub struct Target {
     /// The FHIR base, without a closing slash.
     pub base: String,
@@ -30,6 +32,8 @@ pub struct Target {
     pub writer: String,
     /// The tokens to try, by the name of the attempt; no token is an attempt of its own.
     pub tokens: BTreeMap<String, String>,
+    /// The FHIR base of another tenant, if there is one: where the neighbour asks.
+    pub neighbour: Option<String>,
 }
 
 /// What came back.
@@ -38,6 +42,8 @@ struct Answer {
     /// Headers and body, in lower case.
     text: String,
     body: Value,
+    /// Where an export that was asked for is told of.
+    location: Option<String>,
 }
 
 /// Stores what there is to leak; again does no harm.
@@ -68,28 +74,35 @@ pub async fn prepare(target: &Target) -> io::Result<()> {
 /// The server cannot be reached.
 pub async fn run(target: &Target, mut progress: impl FnMut(&str)) -> io::Result<Report> {
     let mut report = Report::default();
+    let export = target.export_of_the_writer().await?;
     for attempt in ATTEMPTS {
         progress(attempt.name);
         let token = target.tokens.get(attempt.name).cloned();
-        if token.is_none() && attempt.name != "no-token" {
+        let base = match attempt.name {
+            NEIGHBOUR => target.neighbour.clone(),
+            _ => Some(target.base.clone()),
+        };
+        let (Some(base), true) = (base, token.is_some() || attempt.name == "no-token") else {
             report.not_tried.push((attempt.name, attempt.token));
             continue;
-        }
+        };
+        let there = Target { base, ..target.clone() };
+        let token = token.as_deref();
+        let mut add = |surface, verdict| report.cells.push(Cell { attempt: attempt.name, surface, verdict });
         let before = target.versions(attempt).await?;
         for surface in SURFACES {
-            let verdict = target.cell(attempt, surface, token.as_deref()).await?;
-            report.cells.push(Cell { attempt: attempt.name, surface: surface.name, verdict });
+            add(surface.name, there.cell(attempt, surface, token).await?);
         }
-        let verdict = target.someone_elses_page(attempt, token.as_deref()).await?;
-        report.cells.push(Cell { attempt: attempt.name, surface: "page link", verdict });
-        let verdict = target.looks_absent(attempt, token.as_deref()).await?;
-        report.cells.push(Cell { attempt: attempt.name, surface: "the bytes of a 404", verdict });
+        add("page link", target.someone_elses_page(attempt, token, &there).await?);
+        add("as if it never was", there.looks_absent(attempt, token).await?);
+        add("$export", there.export(attempt, token).await?);
+        add("the export of another", there.someone_elses_export(attempt, token, &export).await?);
         let after = target.versions(attempt).await?;
         let verdict = match before == after {
             true => Verdict::Tight(after.len()),
             false => Verdict::Leaks("something hidden was changed".to_owned()),
         };
-        report.cells.push(Cell { attempt: attempt.name, surface: "untouched", verdict });
+        add("untouched", verdict);
     }
     Ok(report)
 }
@@ -97,22 +110,31 @@ pub async fn run(target: &Target, mut progress: impl FnMut(&str)) -> io::Result<
 impl Target {
     async fn cell(&self, attempt: &Attempt, surface: &Surface, token: Option<&str>) -> io::Result<Verdict> {
         let mut denied = 0;
-        for thing in surfaces::things(surface).filter(|it| attempt.hides(it)) {
+        let changes = matches!(surface.shows, Shows::Untouched | Shows::Uncounted);
+        for thing in surfaces::things(surface) {
+            let is_hidden = attempt.hides(thing);
+            if changes && !is_hidden {
+                continue;
+            }
             let request = (surface.ask)(thing);
             let answer = self.send(&request, token).await?;
-            if let Some(leak) = leak(attempt, surface, thing, &request, &answer) {
+            let leak = match is_hidden {
+                true => leak(attempt, surface, thing, &request, &answer),
+                // Nor does anything hidden stand beside what may be seen.
+                false => hidden_in(attempt, &request, &answer),
+            };
+            if let Some(leak) = leak {
                 return Ok(Verdict::Leaks(format!("{}/{}: {leak}", thing.resource_type, thing.id)));
             }
-            denied += 1;
-        }
-        let changes = surface.shows == Shows::Untouched;
-        for thing in surfaces::things(surface).filter(|it| !changes && !attempt.hides(it)) {
-            let answer = self.send(&(surface.ask)(thing), token).await?;
+            if is_hidden {
+                denied += 1;
+                continue;
+            }
             let is_shown = (200..300).contains(&answer.status)
                 && match surface.shows {
-                    Shows::Word => answer.text.contains(thing.word),
+                    Shows::Word => !proves(surface, thing) || answer.text.contains(thing.word),
                     Shows::Total => answer.total() > 0,
-                    Shows::Success | Shows::Untouched => true,
+                    Shows::Success | Shows::Untouched | Shows::Uncounted => true,
                 };
             // A surface that is closed to them altogether shows nothing, and that is no leak.
             if !is_shown && !matches!(answer.status, 403 | 404) {
@@ -124,7 +146,12 @@ impl Target {
     }
 
     /// Follows a link to a second page that was made for whoever may see everything.
-    async fn someone_elses_page(&self, attempt: &Attempt, token: Option<&str>) -> io::Result<Verdict> {
+    async fn someone_elses_page(
+        &self,
+        attempt: &Attempt,
+        token: Option<&str>,
+        there: &Target,
+    ) -> io::Result<Verdict> {
         let first = Request {
             method: "GET",
             path: "Observation?identifier=urn:leak-test%7C&_count=1&_sort=_id".to_owned(),
@@ -139,7 +166,7 @@ impl Target {
         };
         let path = url.strip_prefix(&format!("{}/", self.base)).unwrap_or(url).to_owned();
         let request = Request { path, ..first };
-        let answer = self.send(&request, token).await?;
+        let answer = there.send(&request, token).await?;
         let hidden = THINGS.iter().filter(|it| attempt.hides(it));
         if (200..300).contains(&answer.status) {
             return Ok(Verdict::Leaks("the link of somebody else was followed".to_owned()));
@@ -151,22 +178,25 @@ impl Target {
         })
     }
 
-    /// What is hidden is as absent as what never was.
+    /// What is hidden is as absent as what never was, to whoever reads it and to whoever writes there.
     async fn looks_absent(&self, attempt: &Attempt, token: Option<&str>) -> io::Result<Verdict> {
+        const NEVER: &str = "leak-never-was";
         let mut compared = 0;
-        for thing in THINGS.iter().filter(|it| attempt.hides(it)) {
-            for suffix in ["", "/_history/1", "/_history", "/$meta"] {
-                let ask = |id: &str| Request {
-                    method: "GET",
-                    path: format!("{}/{id}{suffix}", thing.resource_type),
-                    header: None,
-                    body: None,
+        for thing in THINGS.iter().filter(|it| attempt.hides(it) && !it.is_part()) {
+            for request in surfaces::oracles(thing.resource_type, thing.id) {
+                let never = Request {
+                    path: request.path.replace(thing.id, NEVER),
+                    body: request.body.as_ref().map(|(kind, body)| {
+                        let text = body.to_string().replace(thing.id, NEVER);
+                        (*kind, serde_json::from_str(&text).unwrap_or(Value::Null))
+                    }),
+                    ..request.clone()
                 };
-                let hidden = self.send(&ask(thing.id), token).await?;
-                let never = self.send(&ask("leak-never-was"), token).await?;
+                let hidden = self.send(&request, token).await?;
+                let never = self.send(&never, token).await?;
                 if (hidden.status, &hidden.body) != (never.status, &never.body) {
-                    let of = format!("{}/{}{suffix}", thing.resource_type, thing.id);
-                    let why = format!("{of}: {} where what never was is {}", hidden.status, never.status);
+                    let asked = format!("{} {}", request.method, request.path);
+                    let why = format!("{asked}: {} where what never was is {}", hidden.status, never.status);
                     return Ok(Verdict::Leaks(why));
                 }
                 compared += 1;
@@ -178,7 +208,7 @@ impl Target {
     /// Which versions of what is hidden stand now.
     async fn versions(&self, attempt: &Attempt) -> io::Result<Vec<String>> {
         let mut versions = Vec::new();
-        for thing in THINGS.iter().filter(|it| attempt.hides(it)) {
+        for thing in THINGS.iter().filter(|it| attempt.hides(it) && !it.is_part()) {
             let request = Request {
                 method: "GET",
                 path: format!("{}/{}", thing.resource_type, thing.id),
@@ -199,7 +229,10 @@ impl Target {
             path if path.starts_with('?') => format!("{}{path}", self.base),
             path => format!("{}/{path}", self.base),
         };
-        let mut sending = self.client.request(method, url).header("accept", "application/fhir+json");
+        let mut sending = self.client.request(method, url);
+        if !matches!(request.header, Some(("accept", _))) {
+            sending = sending.header("accept", "application/fhir+json");
+        }
         if let Some(token) = token {
             sending = sending.bearer_auth(token);
         }
@@ -212,11 +245,13 @@ impl Target {
         }
         let response = sending.send().await.map_err(io::Error::other)?;
         let status = response.status().as_u16();
+        let location = response.headers().get("content-location").and_then(|it| it.to_str().ok());
+        let location = location.map(str::to_owned);
         let headers = response.headers().iter().filter_map(|(_, value)| value.to_str().ok());
         let headers = headers.collect::<Vec<_>>().join("\n");
         let body = response.text().await.map_err(io::Error::other)?;
         let text = format!("{headers}\n{body}").to_lowercase();
-        Ok(Answer { status, text, body: serde_json::from_str(&body).unwrap_or(Value::Null) })
+        Ok(Answer { status, text, body: serde_json::from_str(&body).unwrap_or(Value::Null), location })
     }
 }
 
@@ -226,7 +261,16 @@ impl Answer {
     }
 }
 
-/// What an answer shows that it must not.
+/// Whether that surface shows that thing to whoever may see it: parts are not shown by all that show the rest.
+fn proves(surface: &Surface, thing: &Thing) -> bool {
+    match thing.kind {
+        Kind::Note => surface.name == "read",
+        Kind::Once => matches!(surface.name, "vread" | "history of one"),
+        _ => true,
+    }
+}
+
+/// What an answer about something hidden shows that it must not.
 fn leak(
     attempt: &Attempt,
     surface: &Surface,
@@ -241,25 +285,32 @@ fn leak(
         return Some(format!("{} where 401 is expected", answer.status));
     }
     let is_success = (200..300).contains(&answer.status);
-    if is_success && surface.shows == Shows::Total && answer.total() > 0 {
+    let counts = matches!(surface.shows, Shows::Total | Shows::Uncounted);
+    if is_success && counts && answer.total() > 0 {
         return Some("it is counted".to_owned());
     }
-    let by_itself =
-        matches!(surface.name, "read" | "HEAD" | "vread" | "history of one" | "$meta" | "$validate");
-    if is_success && by_itself {
-        return Some(format!("{} for what is hidden", answer.status));
+    if let Some(shown) = hidden_in(attempt, request, answer) {
+        return Some(shown);
     }
+    if surface.name == "conditional create" && matches!(answer.status, 200 | 412) {
+        return Some(format!("{} tells of what the criteria match", answer.status));
+    }
+    let tells = !thing.is_part() && TELLING.contains(&surface.name);
+    (tells && (is_success || answer.status == 304)).then(|| format!("{} tells of it", answer.status))
+}
+
+/// Something hidden that stands in an answer and was not said by whoever asked.
+fn hidden_in(attempt: &Attempt, request: &Request, answer: &Answer) -> Option<String> {
     let asked = format!("{} {:?} {:?}", request.path, request.header, request.body).to_lowercase();
+    let is_success = (200..300).contains(&answer.status);
     for hidden in THINGS.iter().filter(|it| attempt.hides(it)) {
         if answer.text.contains(hidden.word) && !asked.contains(hidden.word) {
             return Some(format!("{} stands in the answer", hidden.word));
         }
         let id = format!("\"id\":\"{}\"", hidden.id);
-        if is_success && answer.text.contains(&id) {
+        if is_success && !hidden.is_part() && answer.text.contains(&id) {
             return Some(format!("{} is in the answer", hidden.id));
         }
     }
-    let is_oracle =
-        matches!(surface.name, "PATCH test" | "conditional PATCH" | "conditional reference") && is_success;
-    is_oracle.then(|| format!("{} tells of {}", answer.status, thing.id))
+    None
 }

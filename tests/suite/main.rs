@@ -25,6 +25,7 @@ mod jobs;
 mod keys;
 mod leak;
 mod load;
+mod mutation;
 mod official;
 mod packages;
 mod search;

@@ -10,6 +10,7 @@ mod explain;
 mod labels;
 mod role;
 mod speed;
+mod two_servers;
 
 use crate::support::server::{Caller, TestServer};
 use serde_json::{Value, json};
