@@ -9,6 +9,7 @@ pub mod context;
 pub mod export;
 pub mod import;
 pub mod readiness;
+pub mod relabel;
 pub mod request;
 pub mod reserved;
 pub mod response;

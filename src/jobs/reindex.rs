@@ -1,4 +1,5 @@
-//! Makes index rows anew, type by type, and says when a new search parameter can be searched with.
+//! Makes index rows anew, type by type, and says when a new search parameter can be searched with. Whatever lacks a
+//! security label that its codes ask for now gets it on the way.
 //!
 //! It walks the rows in the order of their numbers and reports after each page, so whoever takes it up goes on
 //! there; a page that is done twice is no worse. Rows that somebody changes meanwhile are found by what that
@@ -13,11 +14,13 @@ use crate::fhir::id::ResourceType;
 use crate::fhir::json::Limits;
 use crate::fhir::outcome::Outcome;
 use crate::fhir::resource::Resource;
+use crate::interaction::relabel;
 use crate::search::extract;
 use crate::store::jobs::{JobFailure, Lease, NewJob};
 use crate::store::packages::BuiltParameter;
 use crate::store::reindex::{KIND, Reindexed, Walk, Walked};
 use std::sync::Arc;
+use tracing::warn;
 
 /// How many resources are looked at between two reports.
 const PAGE: u32 = 200;
@@ -58,7 +61,7 @@ async fn types(app: &App, lease: &Lease, walk: &Walk) -> Result<Vec<String>, Job
 }
 
 async fn walk_type(
-    app: &App,
+    app: &Arc<App>,
     lease: &Lease,
     (of, since): (ResourceType, Option<i64>),
     walked: &mut Walked,
@@ -77,15 +80,23 @@ async fn walk_type(
         let Some(last) = page.last else { return Ok(()) };
         let rules = app.rules(lease.tenant).await.map_err(later)?;
         let mut rows = Vec::with_capacity(page.rows.len());
+        let mut found = Vec::with_capacity(page.rows.len());
         for (row, stored) in page.rows {
             let Ok(resource) = Resource::parse(stored.text, &Limits::ACCEPTED) else { continue };
             let index = extract::index(&rules.definitions, &base, &resource);
             rows.push(Reindexed { row, id: stored.id, version: stored.version, index });
+            found.push((resource, stored.version));
         }
         let replaced = app.store.replace_index(lease.tenant, of, &rows).await?;
         walked.after = last;
         walked.done += rows.len() as u64;
         walked.skipped += rows.len().saturating_sub(replaced) as u64;
+        for (resource, version) in found {
+            if let Err(outcome) = relabel::relabel(app, lease.tenant, resource, version).await {
+                let reason = outcome.worst().map(|it| it.code);
+                warn!(resource.type = %of, ?reason, "a stored resource could not be labelled, look into it");
+            }
+        }
         lease.report(&json(walked)).await?;
     }
     Ok(())

@@ -1,8 +1,11 @@
 //! Security labels: worked out on every write, taken away by nobody, and hiding what they are on.
 
 use super::{assert_absent, assert_there, condition, found, of_role, patient, put};
-use crate::support::server::TestServer;
+use crate::support::server::{TestServer, send};
 use serde_json::json;
+use vesta::fhir::id::{ResourceId, ResourceType, TenantId};
+use vesta::search::index::Index;
+use vesta::store::resources::{Deed, DeedKind};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_labelled_is_absent_for_those_who_may_not_see_it() {
@@ -75,4 +78,42 @@ async fn a_purpose_of_use_opens_or_closes_a_label() {
     new.as_object_mut().unwrap().remove("id");
     let made = clinician.post("Condition", &new).await.assert_status(201).json();
     clinician.get(&format!("Condition/{}", made["id"].as_str().unwrap())).await.assert_status(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_stored_before_its_code_was_sensitive_is_labelled_by_a_reindex() {
+    let server = TestServer::start().await;
+    let system = server.system();
+    put(&system, &[patient("a")]).await;
+    let mut old = condition("old", "a", "F10.20");
+    old["meta"] = json!({ "versionId": "1", "lastUpdated": "2026-01-01T00:00:00.000000Z" });
+    let deed = Deed {
+        kind: DeedKind::Update,
+        resource_type: ResourceType::parse("Condition").unwrap(),
+        id: ResourceId::parse("old").unwrap(),
+        version: 1,
+        expected: None,
+        last_updated: 1_767_225_600_000_000,
+        text: old.to_string(),
+        sealed: Vec::new(),
+        index: Index::default(),
+    };
+    server.app.store.write(TenantId::FIRST, vec![deed], Vec::new()).await.unwrap();
+    let clinician = of_role(&server, "provider", "dr", "user/*.cruds");
+    clinician.get("Condition/old").await.assert_status(200);
+    let begun = send(system.request("POST", "Condition/$reindex")).await.assert_status(202).json();
+    let job = begun["parameter"][0]["valueString"].as_str().unwrap().to_owned();
+    loop {
+        let told = system.get(&format!("$reindex?job={job}")).await.assert_status(200).text();
+        assert!(!told.contains("failed"), "{told}");
+        if told.contains("\"done\"") && !told.contains("running") && !told.contains("waiting") {
+            break;
+        }
+    }
+    assert_absent(&clinician, "Condition", "old", "a").await;
+    let labelled = system.get("Condition/old").await.assert_status(200).json();
+    assert_eq!(
+        (&labelled["meta"]["versionId"], &labelled["meta"]["security"][0]["code"]),
+        (&json!("2"), &json!("SUD"))
+    );
 }
