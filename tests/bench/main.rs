@@ -14,6 +14,7 @@
 mod accounting;
 mod closed_loop;
 mod cost;
+mod decision;
 mod floor;
 mod operation;
 mod server;
@@ -44,6 +45,9 @@ pub struct Arguments {
     /// Only operations whose name holds this
     #[arg(long)]
     only: Option<String>,
+    /// Only what a decision about access costs, without a server
+    #[arg(long)]
+    decisions: bool,
     /// The FHIR base of a server that runs already and is filled; without it, one is started and filled
     #[arg(long)]
     url: Option<String>,
@@ -72,6 +76,9 @@ fn main() {
     }
     if arguments.only.as_deref() == Some("cost") {
         return;
+    }
+    if arguments.decisions {
+        return decision::run();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(run(&arguments));

@@ -11,6 +11,7 @@ mod labels;
 mod role;
 mod speed;
 mod two_servers;
+mod two_servers;
 
 use crate::support::server::{Caller, TestServer};
 use serde_json::{Value, json};

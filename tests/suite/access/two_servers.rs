@@ -107,6 +107,7 @@ async fn whoever_is_out_is_out_at_the_other_server() {
         id: "acme-app".to_owned(),
         secret_hash: None,
         disabled: None,
+        pending: None,
         document: json!({ "organization": "Organization/acme" }).to_string(),
     };
     server.app.store.put_client(TenantId::FIRST, &row).await.unwrap();
