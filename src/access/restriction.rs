@@ -122,7 +122,7 @@ impl<'a> Restriction<'a> {
             role: self.role(resource_type),
             care: if role.needs_care { self.care(resource_type, belonging) } else { Predicate::True },
             labels: self.labels(resource_type),
-            consent: if is_personal { self.consent(resource_type) } else { Predicate::True },
+            consent: if is_personal { self.consent(resource_type, belonging) } else { Predicate::True },
         }
     }
 
@@ -188,19 +188,33 @@ impl<'a> Restriction<'a> {
         Predicate::any(always.into_iter().chain(opened))
     }
 
-    fn consent(&self, resource_type: ResourceType) -> Predicate {
+    fn consent(&self, resource_type: ResourceType, belonging: Belonging) -> Predicate {
         let place = self.place(resource_type);
+        let of = |patients: Predicate| self.of_whom(resource_type, belonging, patients);
         let denied = self.restraints().denied.iter().map(|it| match it.shape.denied(&place) {
             Predicate::False => Predicate::False,
-            denied => Predicate::Patients(Arc::clone(&it.patients)).and(denied),
+            denied => of(Predicate::Patients(Arc::clone(&it.patients))).and(denied),
         });
         let mut denied: Vec<Predicate> = denied.collect();
         if self.facts.hides_consented
             && let Some(source) = ResourceType::parse("Consent")
         {
-            denied.push(Predicate::SharesPatient { source, inner: Box::new(Predicate::True) });
+            denied.push(of(Predicate::SharesPatient { source, inner: Box::new(Predicate::True) }));
         }
         Predicate::any(denied).negated()
+    }
+
+    /// That a resource is one of patients of whom that holds: of what is in no compartment, the one whom it names.
+    fn of_whom(&self, resource_type: ResourceType, belonging: Belonging, patients: Predicate) -> Predicate {
+        match (belonging, ResourceType::parse("Patient")) {
+            (Belonging::PatientParameter, Some(target)) => {
+                match granular::index_name(self.definitions, resource_type, "patient") {
+                    Some(parameter) => Predicate::References { parameter, target, inner: Box::new(patients) },
+                    None => Predicate::True,
+                }
+            }
+            _ => patients,
+        }
     }
 
     fn restraints(&self) -> &Restraints {

@@ -48,7 +48,7 @@ pub const ATTEMPTS: &[Attempt] = &[
     stranger("disabled-user", "of a user who was disabled since"),
     stranger("disabled-client", "of a client that was disabled since"),
     stranger("other-tenant", "of another tenant of the same server"),
-    somebody("neighbour", "system/*.rs of another tenant, at that tenant's own address", nothing),
+    somebody("neighbour", "user/*.rs of a provider of another tenant, at that tenant's own address", nothing),
     somebody("no-patient", "patient/*.cruds, and no patient in context", nothing),
     somebody("create-only", "system/*.c", nothing),
     somebody("other-patient", "patient/*.cruds, with the patient leak-own in context", own),

@@ -446,7 +446,13 @@ pub fn oracles(resource_type: &str, id: &str) -> Vec<Request> {
     let place = format!("{resource_type}/{id}");
     let mut all: Vec<Request> =
         ["", "/_history/1", "/_history", "/$meta"].iter().map(|it| get(format!("{place}{it}"))).collect();
-    let body = json!({ "resourceType": resource_type, "id": id });
+    let mut body = match resource_type {
+        "Observation" => measured(),
+        of => json!({ "resourceType": of }),
+    };
+    if let Some(members) = body.as_object_mut() {
+        members.insert("id".to_owned(), id.into());
+    }
     let put = send("PUT", place.clone(), body);
     for version in ["W/\"1\"", "W/\"99\""] {
         all.push(Request { header: Some(("if-match", version.to_owned())), ..put.clone() });

@@ -111,7 +111,7 @@ async fn neighbour(server: &TestServer, tokens: &mut BTreeMap<String, String>) -
     assert!(tenants::add(&server.database.settings, "north").await.unwrap());
     let id = server.app.store.tenant_named("north").await.unwrap().unwrap();
     let north: Arc<App> = Arc::new(server.app.for_tenant(id, "north"));
-    let mut claims = server.claims("system/*.rs");
+    let mut claims = of_role(server, "provider", "a-neighbour", "user/*.rs");
     claims["iss"] = north.config.token_issuer().into();
     claims["aud"] = north.config.token_audience().into();
     let keys = north.store.signing_keys(id).await.unwrap();
