@@ -122,7 +122,7 @@ pub const SURFACES: &[Surface] = &[
     read("history of one", every, |it| get(format!("{}/{}/_history", it.resource_type, it.id))),
     read("history of the type", every, |it| get(format!("{}/_history?_count=1000", it.resource_type))),
     read("history of all", every, |_| get("_history?_count=1000".to_owned())),
-    read("search", whole, |it| get(format!("{}?_id={}", it.resource_type, it.id))),
+    read("search", any, |it| get(format!("{}?_id={}", it.resource_type, it.id))),
     read("search by identifier", any, |it| {
         get(format!("{}?identifier=urn:leak-test%7C{}", it.resource_type, it.id))
     }),

@@ -71,14 +71,14 @@ pub struct Arguments {
 fn main() {
     vesta::http::tls::install_cryptography();
     let arguments = Arguments::parse();
+    if arguments.decisions {
+        return decision::run();
+    }
     if arguments.only.as_ref().is_none_or(|only| "cost".contains(only.as_str())) {
         println!("{}", cost::measure());
     }
     if arguments.only.as_deref() == Some("cost") {
         return;
-    }
-    if arguments.decisions {
-        return decision::run();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(run(&arguments));

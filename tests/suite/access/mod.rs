@@ -11,7 +11,6 @@ mod labels;
 mod role;
 mod speed;
 mod two_servers;
-mod two_servers;
 
 use crate::support::server::{Caller, TestServer};
 use serde_json::{Value, json};

@@ -244,13 +244,13 @@ async fn nothing_malformed_breaks_the_server() {
     .await;
     let token = server.sign(&server.claims("system/*.cruds"));
     let mut dice = Dice(setting("VESTA_FUZZ_SEED").unwrap_or(0x5eed_5eed_5eed_5eed).max(1));
-    let rounds = setting("VESTA_FUZZ_REQUESTS").unwrap_or(2000).div_ceil(500);
+    let rounds = setting("VESTA_FUZZ_REQUESTS").unwrap_or(1000).div_ceil(500);
     let mut statuses = BTreeMap::new();
     for round in 0..rounds {
         let requests = (0..500).map(|_| request(&mut dice, &token, None)).collect();
         all_answered(&server, &format!("round {round}"), &token, requests, &mut statuses).await;
     }
-    let each = setting("VESTA_FUZZ_EACH").unwrap_or(15);
+    let each = setting("VESTA_FUZZ_EACH").unwrap_or(10);
     for endpoint in ENDPOINTS {
         for from in (0..each).step_by(500) {
             let requests = (from..each.min(from + 500)).map(|_| request(&mut dice, &token, Some(endpoint)));
