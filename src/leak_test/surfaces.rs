@@ -358,7 +358,7 @@ pub const SURFACES: &[Surface] = &[
         },
         shows: Shows::Untouched,
     },
-    probe("$diff", |it| it.kind == Kind::Once, |it| get(format!("Condition/{}/$diff?from=1&to=2", it.id))),
+    probe("$diff", |it| it.kind == Kind::Once, |it| get(format!("Condition/{}/$diff?from=2&to=1", it.id))),
     probe("$count", any, |it| get(format!("{}/$count?_id={}", it.resource_type, it.id))),
     probe("$accounting-of-disclosures", person, |it| {
         get(format!("Patient/{}/$accounting-of-disclosures", it.id))
