@@ -52,20 +52,6 @@ pub struct Beside {
 impl Beside {
     /// Whoever bears this token, at this server.
     pub fn bearer(&self, token: String) -> Caller {
-        Caller::new(self.http.clone(), format!("http://{}", self.address), Some(token))
-    }
-}
-
-/// A second server on the database of another.
-pub struct Beside {
-    address: SocketAddr,
-    http: reqwest::Client,
-    _server: Server,
-}
-
-impl Beside {
-    /// Whoever bears this token, at this server.
-    pub fn bearer(&self, token: String) -> Caller {
         Caller::new(self.http.clone(), format!("http://{}/fhir/", self.address), Some(token))
     }
 }
@@ -181,16 +167,6 @@ impl TestServer {
             server: Some(server),
             workers,
         }
-    }
-
-    /// A second server on the same database, with a memory of its own: to clients the same, as behind a balancer.
-    pub fn beside(&self) -> Beside {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let config = Config::clone(&self.app.config);
-        let app = Arc::new(App::with_definitions(config, self.clock.clone(), definitions()).unwrap());
-        let server = Server::start(Arc::clone(&app), listener, None, None).unwrap();
-        Beside { address, http: self.http.clone(), _server: server }
     }
 
     /// A second server on the same database, with a memory of its own: to clients the same, as behind a balancer.
