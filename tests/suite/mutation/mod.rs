@@ -140,8 +140,8 @@ fn build(root: &Path) -> PathBuf {
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let text = String::from_utf8(built.stdout).unwrap();
     let messages = text.lines().filter_map(|it| serde_json::from_str::<serde_json::Value>(it).ok());
-    let executables = messages.filter_map(|it| Some(PathBuf::from(it.get("executable")?.as_str()?)));
-    executables.last().expect("cargo tells of the suite")
+    let mut executables = messages.filter_map(|it| Some(PathBuf::from(it.get("executable")?.as_str()?)));
+    executables.next_back().expect("cargo tells of the suite")
 }
 
 fn run(suite: &Path, root: &Path, name: &str, attempts: &str) -> Output {
