@@ -11,6 +11,7 @@ pub mod compliance;
 pub mod config;
 pub mod conformance;
 pub mod crypto;
+pub mod deidentify;
 pub mod demo;
 pub mod embedded_postgres;
 pub mod fhir;

@@ -26,6 +26,8 @@ pub struct Action {
     pub resource_types: Vec<ResourceType>,
     /// The patient whose compartment it stays in, where the request says so.
     pub patient: Option<ResourceId>,
+    /// What comes of it is de-identified before it leaves.
+    pub is_deidentified: bool,
 }
 
 /// The answer.
@@ -52,6 +54,8 @@ pub(super) const WRONG_PURPOSE: &str = "the purpose of use is not one of the rol
 pub(super) const NOT_THE_ROLE: &str = "the role does not cover it";
 /// The client is another organization's, with which there is no agreement now.
 pub(super) const NO_AGREEMENT: &str = "there is no agreement with the client's organization";
+/// The client is given de-identified data alone.
+pub(super) const DEIDENTIFIED_ONLY: &str = "the client may have de-identified data alone";
 /// The role that need not be named: whoever holds it is held to the scopes.
 const UNNAMED: &str = "system";
 /// What was granted does not reach that type, or its query cannot be asked of it.
@@ -91,7 +95,8 @@ impl Action {
     /// An operation that needs that permission on these types.
     #[must_use]
     pub fn on(permission: Permission, resource_types: impl IntoIterator<Item = ResourceType>) -> Action {
-        Action { permission, resource_types: resource_types.into_iter().collect(), patient: None }
+        let resource_types = resource_types.into_iter().collect();
+        Action { permission, resource_types, patient: None, is_deidentified: false }
     }
 
     /// The same within the compartment of that patient.
@@ -117,6 +122,9 @@ pub fn decide(
     facts: &Facts,
     action: &Action,
 ) -> Decision {
+    if facts.is_deidentified_only && !action.is_deidentified {
+        return Decision::Deny { rule: DEIDENTIFIED_ONLY };
+    }
     let bounds = narrowing::of(definitions, base, principal, facts, action.permission);
     let is_open = |it: &ResourceType| *bounds.touch.of(*it) != Predicate::False;
     let may = match action.resource_types.as_slice() {

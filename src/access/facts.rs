@@ -20,6 +20,8 @@ pub struct Facts {
     pub names_wrong_purpose: bool,
     /// Their client is another organization's, with which there is no agreement.
     pub lacks_agreement: bool,
+    /// Their client is given de-identified data alone.
+    pub is_deidentified_only: bool,
     /// The resources that stand for them: the person, the roles, the organizations.
     pub identities: Vec<String>,
     /// What Consents say to them about looking.
@@ -86,6 +88,7 @@ impl Facts {
             role,
             names_wrong_purpose: false,
             lacks_agreement: false,
+            is_deidentified_only: false,
             identities: Vec::new(),
             looking: Restraints::default(),
             adding: Restraints::default(),

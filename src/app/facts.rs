@@ -63,6 +63,8 @@ pub struct Policy {
     accounts: HashMap<String, String>,
     /// The organization of a client, where it has one.
     clients: HashMap<String, String>,
+    /// The clients that are given de-identified data alone.
+    deidentified_only: HashSet<String>,
     directives: HashMap<i64, Arc<Directive>>,
     agreements: HashMap<i64, Agreement>,
     positions: HashMap<i64, Position>,
@@ -196,6 +198,7 @@ impl Policy {
             stored_roles: HashMap::new(),
             accounts: HashMap::new(),
             clients: HashMap::new(),
+            deidentified_only: HashSet::new(),
             directives: HashMap::new(),
             agreements: HashMap::new(),
             positions: HashMap::new(),
@@ -212,6 +215,7 @@ impl Policy {
             stored_roles: self.stored_roles.clone(),
             accounts: self.accounts.clone(),
             clients: self.clients.clone(),
+            deidentified_only: self.deidentified_only.clone(),
             directives: self.directives.clone(),
             agreements: self.agreements.clone(),
             positions: self.positions.clone(),
@@ -225,6 +229,10 @@ impl Policy {
         self.accounts.extend(news.accounts);
         for (id, document) in news.clients {
             let document: Value = serde_json::from_str(&document).unwrap_or_default();
+            match document.get("deidentified_only").and_then(Value::as_bool) {
+                Some(true) => drop(self.deidentified_only.insert(id.clone())),
+                _ => drop(self.deidentified_only.remove(&id)),
+            }
             match document.get("organization").and_then(Value::as_str) {
                 Some(organization) => drop(self.clients.insert(id, organization.to_owned())),
                 None => drop(self.clients.remove(&id)),
@@ -345,6 +353,7 @@ impl Policy {
         facts.identities.extend(organizations.iter().cloned());
         facts.identities.sort_unstable();
         facts.identities.dedup();
+        facts.is_deidentified_only = self.deidentified_only.contains(&principal.client_id);
         // Agreements.
         if let Some(organization) = self.clients.get(&principal.client_id) {
             let mut agreements =

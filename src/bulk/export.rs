@@ -9,11 +9,14 @@ use super::records;
 use super::transform::Transform;
 use super::view_rows::{RowFile, RowsOf};
 use crate::app::App;
+use crate::deidentify::Deidentifier;
+use crate::fhir::date_time::day_of;
 use crate::fhir::id::ResourceType;
+use crate::fhir::issue_type::IssueType;
 use crate::fhir::json::{Json, Limits, quote};
 use crate::fhir::outcome::{self, Issue, Outcome};
 use crate::interaction::context::Context;
-use crate::interaction::export::progress::{ExportJob, List};
+use crate::interaction::export::progress::{ExportJob, List, SMALLEST};
 use crate::interaction::export::read::{self, Next};
 use crate::store::jobs::{JobFailure, Lease};
 use crate::store::resources::Stored;
@@ -37,13 +40,26 @@ pub async fn run(app: Arc<App>, lease: Lease) -> Result<Vec<u8>, JobFailure> {
     let job: ExportJob = serde_json::from_slice(&lease.job.parameters)
         .map_err(|_| JobFailure::Never("the job cannot be read".to_owned()))?;
     let job = Arc::new(job);
-    let exported =
-        Worker { app: Arc::clone(&app), parts: Parts::of(&app, &lease), job, rows: None }.run().await;
+    let deidentifier = deidentifier(&app, &job).await?;
+    let parts = Parts::of(&app, &lease);
+    let exported = Worker { app: Arc::clone(&app), parts, job, deidentifier, rows: None }.run().await;
     if matches!(&exported, Err(JobFailure::Never(_) | JobFailure::Lost)) {
         // Nobody will fetch them.
         app.files.remove_all(lease.tenant, lease.job.id).await?;
     }
     exported
+}
+
+/// What de-identifies, where that is asked for.
+async fn deidentifier(app: &Arc<App>, job: &ExportJob) -> Result<Option<Arc<Deidentifier>>, JobFailure> {
+    let Some(method) = job.request.deidentify else { return Ok(None) };
+    let ctx = job.context(app).await.map_err(failure)?;
+    let keys = app.store.tenant_keys(ctx.tenant()).await?;
+    let year = day_of(job.at).map_or(i16::MAX, |it| it.year());
+    let pseudonyms = keys.pseudonyms(&job.recipient());
+    let place = (app.fhir_base(), year);
+    let made = Deidentifier::new(&ctx.rules.definitions, method, pseudonyms, (&place.0, place.1));
+    Ok(Some(Arc::new(made)))
 }
 
 struct Worker {
@@ -52,6 +68,7 @@ struct Worker {
     job: Arc<ExportJob>,
     /// The rows that go into the file of a view.
     rows: Option<(Content, RowFile)>,
+    deidentifier: Option<Arc<Deidentifier>>,
 }
 
 /// A page that is being read.
@@ -94,7 +111,7 @@ impl Worker {
     }
 
     async fn context(&self) -> Result<Context, JobFailure> {
-        self.job.asker.context(&self.app).await.map_err(failure)
+        self.job.context(&self.app).await.map_err(failure)
     }
 
     async fn resources(
@@ -111,7 +128,7 @@ impl Worker {
             self.report(place, (after, 0), percent(place, 0, steps.len())).await?;
         }
         let rules = self.context().await?.rules;
-        let transform = Transform::of(&rules, &self.job.request, step.of);
+        let transform = Transform::of(&rules, &self.job.request, step.of, self.deidentifier.as_ref());
         let range = self.app.store.row_range(self.parts.tenant(), step.of).await?;
         let mut rows = if is_records { records::PATIENTS } else { ROWS };
         let mut reading = Some(self.read(step, after, rows));
@@ -125,7 +142,12 @@ impl Worker {
             };
             reading = next.map(|next| self.read(step, next, rows));
             let (lines, count) = match is_records {
-                true => records::lines(&self.context().await?, &self.job, resources).await?,
+                true => {
+                    let deidentifier = self.deidentifier.as_ref();
+                    let ctx = self.context().await?;
+                    let tally = &mut self.parts.tally;
+                    records::lines(&ctx, &self.job, resources, deidentifier, tally).await?
+                }
                 false => self.lines(step, &transform, resources)?,
             };
             self.parts.write(&content, &lines, count).await?;
@@ -195,7 +217,7 @@ impl Worker {
     fn read(&self, step: &Step, after: i64, rows: u32) -> Reading {
         let (app, job, step) = (Arc::clone(&self.app), Arc::clone(&self.job), step.clone());
         Reading(tokio::spawn(async move {
-            let ctx = job.asker.context(&app).await?;
+            let ctx = job.context(&app).await?;
             let Step { of, population, filter, .. } = &step;
             let next = Next { of: *of, population, filter, after, rows, bytes: BYTES };
             read::span(&ctx, &job, &next).await
@@ -203,7 +225,7 @@ impl Worker {
     }
 
     fn lines(
-        &self,
+        &mut self,
         step: &Step,
         transform: &Transform,
         resources: Vec<Stored>,
@@ -214,8 +236,8 @@ impl Worker {
             if step.kind == StepKind::Provenance && !self.is_about_exported(&stored.text) {
                 continue;
             }
-            transform.push(stored.text, &mut lines).map_err(failure)?;
-            count += 1;
+            let is_there = transform.push(stored.text, &mut lines, &mut self.parts.tally).map_err(failure)?;
+            count += u64::from(is_there);
         }
         Ok((lines, count))
     }
@@ -249,7 +271,11 @@ impl Worker {
                 read::gone(&self.context().await?, &self.job, &next, after).await.map_err(failure)?;
             let mut lines = String::new();
             for it in &gone {
-                let url = quote(&format!("{of}/{}", it.id));
+                let id = match &self.deidentifier {
+                    Some(names) => names.pseudonym(of.name(), it.id.as_str()),
+                    None => it.id.to_string(),
+                };
+                let url = quote(&format!("{of}/{id}"));
                 lines.push_str(&format!(
                     "{{\"resourceType\":\"Bundle\",\"type\":\"transaction\",\"entry\":[{{\"request\":\
                      {{\"method\":\"DELETE\",\"url\":{url}}}}}]}}\n"
@@ -270,18 +296,38 @@ impl Worker {
         if self.parts.progress.parts.iter().any(|it| it.list == List::Error) {
             return Ok(());
         }
-        let left_out = &self.job.request.left_out;
-        let line = |reason: &String| {
-            let issue = Issue::warning(
-                crate::fhir::issue_type::IssueType::NotSupported,
-                format!("{reason}; left out"),
-            );
-            outcome::to_json(&[issue]) + "\n"
-        };
-        let lines: String = left_out.iter().map(line).collect();
-        let count = left_out.len() as u64;
+        let left_out = self.job.request.left_out.iter();
+        let left_out =
+            left_out.map(|reason| Issue::warning(IssueType::NotSupported, format!("{reason}; left out")));
+        let issues: Vec<Issue> = left_out.chain(self.small_cells()).collect();
+        let count = issues.len() as u64;
+        let lines: String = issues.into_iter().map(|it| outcome::to_json(&[it]) + "\n").collect();
         self.parts.write(&content, lines.as_bytes(), count).await?;
         self.report(last, (0, 0), 99).await
+    }
+
+    /// Warnings that somebody might be found among few, though nothing says who they are.
+    fn small_cells(&self) -> Vec<Issue> {
+        let tally = &self.parts.progress.tally;
+        let (patients, cells) = (tally.patients(), tally.small_cells());
+        let mut issues = Vec::new();
+        if self.deidentifier.is_none() || patients == 0 {
+            return issues;
+        }
+        let mut warn = |said: String| issues.push(Issue::warning(IssueType::BusinessRule, said));
+        if patients < SMALLEST {
+            warn(format!("there are fewer than {SMALLEST} patients: each might be found among so few"));
+        }
+        if cells > 0 {
+            warn(format!(
+                "small cells: of {cells} combinations of year of birth, sex and area there are fewer than \
+                 {SMALLEST} patients each"
+            ));
+        }
+        if tally.is_cut {
+            warn("there are more combinations of year of birth, sex and area than were counted".to_owned());
+        }
+        issues
     }
 
     async fn report(&mut self, step: usize, after: (i64, i64), percent: u8) -> Result<(), JobFailure> {

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::fhir::id::TenantId;
-use crate::interaction::export::progress::{List, Part, Progress};
+use crate::interaction::export::progress::{List, Part, Progress, Tally};
 use crate::store::error::StoreError;
 use crate::store::files::{FileWriter, PART};
 use crate::store::jobs::{JobFailure, Lease};
@@ -27,6 +27,8 @@ pub(super) struct Parts {
     /// What was reported last.
     pub(super) progress: Progress,
     open: Option<Open>,
+    /// What de-identifying came to since.
+    pub(super) tally: Tally,
 }
 
 struct Open {
@@ -59,7 +61,7 @@ impl Parts {
     /// Goes on after the last report.
     pub(super) fn of(app: &Arc<App>, lease: &Lease) -> Parts {
         let progress = Progress::read(&lease.job.progress);
-        Parts { app: Arc::clone(app), lease: lease.clone(), progress, open: None }
+        Parts { app: Arc::clone(app), lease: lease.clone(), progress, open: None, tally: Tally::default() }
     }
 
     /// Whose files they are.
@@ -111,6 +113,7 @@ impl Parts {
             let part = Part { list, of, view, name: open.name, count: open.count, bytes };
             self.progress.parts.push(part);
         }
+        self.progress.tally.add(std::mem::take(&mut self.tally));
         self.progress.step = step;
         (self.progress.after, self.progress.after_row) = after;
         self.progress.percent = percent;

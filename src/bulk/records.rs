@@ -7,16 +7,18 @@
 
 use super::export::{self, BYTES, ROWS};
 use super::transform::Transform;
+use crate::deidentify::Deidentifier;
 use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::json::{Limits, quote};
 use crate::fhir::resource::Resource;
 use crate::interaction::context::Context;
 use crate::interaction::export::is_supporting;
-use crate::interaction::export::progress::ExportJob;
+use crate::interaction::export::progress::{ExportJob, Tally};
 use crate::interaction::export::read::{self, Next};
 use crate::store::jobs::JobFailure;
 use crate::store::resources::Stored;
 use crate::store::search::range::Population;
+use std::sync::Arc;
 
 /// So many patients are read at a time.
 pub(super) const PATIENTS: u32 = 16;
@@ -33,9 +35,15 @@ pub(super) async fn lines(
     ctx: &Context,
     job: &ExportJob,
     patients: Vec<Stored>,
+    deidentifier: Option<&Arc<Deidentifier>>,
+    tally: &mut Tally,
 ) -> Result<(Vec<u8>, u64), JobFailure> {
     let header = |it: &Stored| {
-        let reference = quote(&format!("Patient/{}", it.id));
+        let id = match deidentifier {
+            Some(names) => names.pseudonym("Patient", it.id.as_str()),
+            None => it.id.to_string(),
+        };
+        let reference = quote(&format!("Patient/{id}"));
         let lines = format!(
             "{{\"resourceType\":\"Parameters\",\"parameter\":[{{\"name\":\"header\",\
              \"valueReference\":{{\"reference\":{reference}}}}}]}}\n"
@@ -57,14 +65,14 @@ pub(super) async fn lines(
             false => filter.and(read::of_patients(ctx, of, &ids).map_err(export::failure)?),
         };
         let population = Population::Members(members.clone(), is_found.then_some(0));
-        let transform = Transform::of(&ctx.rules, &job.request, of);
+        let transform = Transform::of(&ctx.rules, &job.request, of, deidentifier);
         let mut after = Some(0);
         while let Some(from) = after {
             let next =
                 Next { of, population: &population, filter: &filter, after: from, rows: ROWS, bytes: BYTES };
             let page = read::span(ctx, job, &next).await.map_err(export::failure)?;
             for stored in page.resources {
-                add(ctx, &mut records, &transform, stored)?;
+                add(ctx, &mut records, (&transform, &mut *tally), stored)?;
             }
             after = page.next;
         }
@@ -76,15 +84,15 @@ pub(super) async fn lines(
 fn add(
     ctx: &Context,
     records: &mut [Record],
-    transform: &Transform,
+    (transform, tally): (&Transform, &mut Tally),
     stored: Stored,
 ) -> Result<(), JobFailure> {
     let resource = Resource::parse(stored.text.as_bytes(), &Limits::ACCEPTED).map_err(export::failure)?;
     let patients = ctx.verifier().patients(&resource);
     drop(resource);
     for record in records.iter_mut().filter(|it| patients.contains(&it.patient)) {
-        transform.push(stored.text.clone(), &mut record.lines).map_err(export::failure)?;
-        record.count += 1;
+        let pushed = transform.push(stored.text.clone(), &mut record.lines, tally);
+        record.count += u64::from(pushed.map_err(export::failure)?);
     }
     Ok(())
 }

@@ -36,6 +36,15 @@ pub(super) struct Arguments {
     /// Only what satisfies one of these: Type?query
     #[arg(long = "filter", value_name = "TYPE?QUERY")]
     filters: Vec<String>,
+    /// Without what says who they are: safe-harbor, or limited for a limited data set
+    #[arg(long, value_name = "METHOD")]
+    deidentify: Option<String>,
+    /// Move each patient's dates by as many days, in a limited data set
+    #[arg(long, requires = "deidentify")]
+    shift_dates: bool,
+    /// For whom the pseudonyms are, where it is not the client itself
+    #[arg(long, value_name = "NAME", requires = "deidentify")]
+    recipient: Option<String>,
     /// Leave the export on the server
     #[arg(long)]
     keep: bool,
@@ -105,7 +114,15 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<()> {
 impl Arguments {
     fn query(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [("_type", &self.types), ("_since", &self.since)] {
+        let shift = self.shift_dates.then(|| "true".to_owned());
+        let named = [
+            ("_type", &self.types),
+            ("_since", &self.since),
+            ("_deidentify", &self.deidentify),
+            ("_shiftDates", &shift),
+            ("_recipient", &self.recipient),
+        ];
+        for (name, value) in named {
             if let Some(value) = value {
                 query.append_pair(name, value);
             }

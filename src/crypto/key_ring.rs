@@ -13,6 +13,7 @@
 
 use super::blind::BlindKeys;
 use super::hardware::HardwareSettings;
+use super::pseudonym::Pseudonyms;
 use super::root_key::RootKey;
 use super::seal::{BrokenSeal, SectionKey, open, seal};
 use super::secret_key::SecretKey;
@@ -340,6 +341,12 @@ impl TenantKeys {
         hash.update(&[0]);
         hash.update(value);
         hash.finalize().into_bytes().into()
+    }
+
+    /// What stands for the ids of this tenant in data for that recipient.
+    #[must_use]
+    pub fn pseudonyms(&self, recipient: &str) -> Pseudonyms {
+        Pseudonyms::new(&self.names.derive(&[b"vesta pseudonyms", recipient.as_bytes()]))
     }
 
     /// A new key of a subject: wrapped, to be stored.

@@ -19,6 +19,7 @@ pub mod jws;
 pub mod key_file;
 pub mod key_ring;
 pub mod password;
+pub mod pseudonym;
 pub mod random;
 pub mod root_key;
 pub mod seal;

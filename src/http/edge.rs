@@ -275,6 +275,7 @@ impl Call {
                 handling: context::handling(preferences.is_strict),
                 wants_representation: preferences.body == Some(Body::Representation),
                 respond_async: preferences.respond_async,
+                deidentifies: false,
                 facts: context::KnownFacts::default(),
             })
         }

@@ -34,6 +34,8 @@ pub struct Context {
     pub wants_representation: bool,
     /// `Prefer: respond-async`: the client will come back for the answer.
     pub respond_async: bool,
+    /// What is read is de-identified before anybody gets it.
+    pub deidentifies: bool,
     /// What decisions are made from: nothing to begin with. The door learns it, anew for every interaction.
     pub facts: KnownFacts,
 }
@@ -92,6 +94,7 @@ impl Context {
             handling: handling(true),
             wants_representation: false,
             respond_async: false,
+            deidentifies: false,
             facts: KnownFacts::default(),
         }
     }

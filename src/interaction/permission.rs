@@ -39,7 +39,12 @@ pub(super) fn ask_within(
     if is_write && resource_types.iter().any(|it| it.name() == audit_event::NAME) {
         return Err(Outcome::not_supported("AuditEvents are written by the server alone"));
     }
-    let action = Action { permission, resource_types: resource_types.to_vec(), patient: patient.cloned() };
+    let action = Action {
+        permission,
+        resource_types: resource_types.to_vec(),
+        patient: patient.cloned(),
+        is_deidentified: ctx.deidentifies && !is_write,
+    };
     let facts = ctx.facts.get()?;
     match decide(ctx.definitions(), &ctx.app.fhir_base(), &ctx.principal, &facts, &action) {
         Decision::Permit(permit) if is_write => Ok(reserved::without(ctx, permit, resource_types)),

@@ -73,6 +73,10 @@ pub struct Registration {
     /// without an agreement that is in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
+    /// Whether it is given de-identified data alone: exports that say `_deidentify`, and nothing else. An operator
+    /// says so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub deidentified_only: bool,
 }
 
 /// What a client presented to prove who it is.

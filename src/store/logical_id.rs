@@ -3,7 +3,12 @@
 //! Sixteen bytes then find any resource, and ids that the server mints stay ordered by time.
 
 use crate::crypto::key_ring::TenantKeys;
-use crate::fhir::id::ResourceId;
+use crate::fhir::id::{ResourceId, ResourceType, TenantId};
+use crate::store::Store;
+use crate::store::error::StoreError;
+use crate::store::sql::Sql;
+use crate::store::tables::table;
+use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
 use uuid::Uuid;
 
 /// The UUID that this id spells in the one form that it would be spelled in again.
@@ -27,6 +32,28 @@ pub(super) fn stored(keys: &TenantKeys, id: &ResourceId) -> (Uuid, Option<String
             let first = hash.first_chunk().copied().unwrap_or_default();
             (uuid::Builder::from_custom_bytes(first).into_uuid(), Some(id.as_str().to_owned()))
         }
+    }
+}
+
+impl Store {
+    /// A page of the ids of a type, each with the number of its row, in that order; what was deleted is among them.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn logical_ids(
+        &self,
+        tenant: TenantId,
+        of: ResourceType,
+        after: i64,
+        count: u32,
+    ) -> Result<Vec<(i64, ResourceId)>, StoreError> {
+        let mut sql = Sql::new("select rid, id, id_text from ");
+        sql.push(&table(of)).push(" where tenant = ").bind(tenant.0).push(" and rid > ").bind(after);
+        sql.push(" order by rid limit ").bind(i64::from(count));
+        type Row = (i64, Uuid, Option<String>);
+        let rows = self.ask::<(BigInt, SqlUuid, Nullable<Text>), Row>(tenant, &[of], &sql).await?;
+        let ids = rows.into_iter().filter_map(|(rid, id, text)| Some((rid, read(id, text)?)));
+        Ok(ids.collect())
     }
 }
 

@@ -16,6 +16,7 @@ mod audit;
 mod bulk;
 mod clients;
 mod compliance;
+mod deidentify;
 mod demo;
 mod drill;
 mod fhir;

@@ -56,6 +56,12 @@ impl Asker {
         self.client == principal.client_id && self.tenant == principal.tenant.0
     }
 
+    /// The client that asked.
+    #[must_use]
+    pub fn client(&self) -> &str {
+        &self.client
+    }
+
     /// On their behalf, now.
     ///
     /// # Errors

@@ -3,9 +3,13 @@
 //! <https://hl7.org/fhir/uv/bulkdata/export.html#response---complete-status>
 
 use super::progress::{ExportJob, List, Part, Progress};
+use crate::deidentify::Method;
 use crate::fhir::date_time::instant;
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+/// The name of the extension that tells what de-identifying came to.
+const DEIDENTIFICATION: &str = "https://vesta.example/fhir/bulk/deidentification";
 
 /// The manifest, as JSON.
 pub(super) fn manifest(base: &str, id: Uuid, job: &ExportJob, progress: &Progress) -> String {
@@ -34,5 +38,16 @@ pub(super) fn manifest(base: &str, id: Uuid, job: &ExportJob, progress: &Progres
         ("error", json!(list(List::Error))),
     ];
     let members = members.map(|(name, value)| (name.to_owned(), value));
-    Value::Object(members.into_iter().chain(organized).collect()).to_string()
+    let extension = job.request.deidentify.map(|method| {
+        let said = json!({ DEIDENTIFICATION: {
+            "method": method.name(),
+            "shiftsDates": method == Method::Limited { shifts_dates: true },
+            "recipient": job.recipient(),
+            "removed": progress.tally.removed,
+            "patients": progress.tally.patients(),
+            "smallCells": progress.tally.small_cells(),
+        }});
+        ("extension".to_owned(), said)
+    });
+    Value::Object(members.into_iter().chain(organized).chain(extension).collect()).to_string()
 }

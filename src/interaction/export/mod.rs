@@ -15,11 +15,13 @@ pub mod request;
 mod manifest;
 
 use super::context::Context;
+use super::permission::denied;
 use super::record::{self, Asked, Trail};
 use super::request::{Instance, Interaction, Parameters};
 use super::{facts, perform_inside, permission};
 use crate::access::scope::Permission;
 use crate::audit::event::Kind;
+use crate::deidentify;
 use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::outcome::Outcome;
 use crate::store::files::OpenFile;
@@ -81,7 +83,9 @@ pub async fn kick_off(ctx: &Context, request: ExportRequest) -> Result<Uuid, Out
         Level::Group(id) => group(id).map(|of| record::entity(of.resource_type, &of.id, None)),
         _ => None,
     };
-    let asked = Asked::for_kind(Kind::ExportRequested, entity, Some(request.url.clone()));
+    let method = request.deidentify.map_or(String::new(), |it| format!(" de-identified: {}", it.name()));
+    let asked = Asked::for_kind(Kind::ExportRequested, entity, Some(request.url.clone() + &method));
+    let ctx = &Context { deidentifies: request.deidentify.is_some(), ..ctx.clone() };
     let result = start(ctx, request).await;
     record::settle_as(ctx, &asked, result).await
 }
@@ -89,6 +93,9 @@ pub async fn kick_off(ctx: &Context, request: ExportRequest) -> Result<Uuid, Out
 async fn start(ctx: &Context, mut request: ExportRequest) -> Result<(Uuid, Trail), Outcome> {
     facts::learn(ctx).await?;
     require_system(ctx, Permission::Search)?;
+    if ctx.facts.get()?.is_deidentified_only && singles_out(&request) {
+        return Err(denied("who is asked for by name is known"));
+    }
     let mut asked = types_of(&request)?;
     if request.with_provenance {
         asked.extend(ResourceType::parse("Provenance"));
@@ -100,6 +107,12 @@ async fn start(ctx: &Context, mut request: ExportRequest) -> Result<(Uuid, Trail
     let mut types = if request.types.is_empty() { permit.narrowing().types() } else { types_of(&request)? };
     let asked = types.len();
     types.retain(|it| is_exported(ctx, &request.level, *it));
+    if request.deidentify.is_some() && !request.views.is_empty() {
+        return Err(Outcome::not_supported("views are not de-identified").at("_deidentify"));
+    }
+    if request.deidentify.is_some() {
+        types.retain(|it| !deidentify::is_withheld(ctx.definitions(), *it));
+    }
     if types.is_empty() || (!request.views.is_empty() && types.len() < asked) {
         return Err(Outcome::not_supported("none of these types is part of such an export").at("_type"));
     }
@@ -124,6 +137,15 @@ async fn start(ctx: &Context, mut request: ExportRequest) -> Result<(Uuid, Trail
         }
     }
     Err(Outcome::throttled("as many exports as a client may have are under way"))
+}
+
+/// Whether somebody could tell from the request, or from another like it, who a pseudonym is; a recipient of such data
+/// has its own pseudonyms, and says nothing about which people it wants beside the group.
+fn singles_out(request: &ExportRequest) -> bool {
+    !request.filters.is_empty()
+        || request.patients.is_some()
+        || request.until.is_some()
+        || request.recipient.is_some()
 }
 
 /// How an export stands.
@@ -189,6 +211,8 @@ pub async fn fetch(ctx: &Context, id: Uuid, name: &str) -> Result<OpenFile, Outc
             _ if part.list == List::Error => Vec::new(),
             _ => types_of(&parameters.request)?,
         };
+        let ctx = &Context { deidentifies: parameters.request.deidentify.is_some(), ..ctx.clone() };
+        facts::learn(ctx).await?;
         let permit = permission::ask(ctx, Permission::Search, &types)?;
         let file = ctx.app.files.open(ctx.tenant(), id, name).await?;
         Ok((file.ok_or_else(Outcome::not_found)?, Trail::under(&permit)))

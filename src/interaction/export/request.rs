@@ -5,6 +5,7 @@
 //! What is not understood refuses the request, unless the client says `Prefer: handling=lenient`: then it is left
 //! out, and the export's errors say so. A bad value always refuses.
 
+use crate::deidentify::Method;
 use crate::fhir::date_time::DateTime;
 use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::outcome::Outcome;
@@ -61,6 +62,12 @@ pub struct ExportRequest {
     /// How their rows are written.
     #[serde(default)]
     pub format: Option<Format>,
+    /// `_deidentify`: who may not be told from the files.
+    #[serde(default)]
+    pub deidentify: Option<Method>,
+    /// `_recipient`: for whom the pseudonyms are, where it is not the client itself.
+    #[serde(default)]
+    pub recipient: Option<String>,
 }
 
 /// As many patients may be named.
@@ -87,6 +94,8 @@ impl ExportRequest {
             is_lenient: false,
             views: Vec::new(),
             format: None,
+            deidentify: None,
+            recipient: None,
         }
     }
 
@@ -113,6 +122,10 @@ impl ExportRequest {
         }
         for (name, value) in &in_body {
             request.take(name, value, true)?;
+        }
+        request.deidentify = deidentification(query.iter().chain(&in_body))?;
+        if request.recipient.is_some() && request.deidentify.is_none() {
+            return Err(Outcome::required("_recipient is for what is de-identified").at("_deidentify"));
         }
         // What was left out of it must not make it everything.
         if request.types.is_empty() && query.iter().chain(&in_body).any(|(name, _)| name == "_type") {
@@ -192,6 +205,12 @@ impl ExportRequest {
                 "Patient" => self.by_patient = true,
                 _ => self.leave_out(name, "output is organized by Patient, or by type")?,
             },
+            // Read together, and never left out.
+            "_deidentify" | "_shiftDates" => {}
+            "_recipient" => match is_recipient(value) {
+                true => self.recipient = Some(value.to_owned()),
+                false => return Err(Outcome::value("a recipient is a name of at most 64 letters").at(name)),
+            },
             "allowPartialManifests" => self.partial_manifests = flag(name, value)?,
             _ => self.leave_out(name, "$export has no such parameter")?,
         }
@@ -228,6 +247,35 @@ impl ExportRequest {
         }
         Ok(())
     }
+}
+
+/// How the files are de-identified: the last value counts.
+fn deidentification<'p>(
+    given: impl Iterator<Item = &'p (String, String)> + Clone,
+) -> Result<Option<Method>, Outcome> {
+    let last = |name: &str| given.clone().filter(|(it, _)| it == name).last().map(|(_, value)| value);
+    let shifts_dates = match last("_shiftDates") {
+        Some(value) => flag("_shiftDates", value)?,
+        None => false,
+    };
+    let Some(name) = last("_deidentify") else {
+        return match shifts_dates {
+            true => Err(Outcome::required("only what is de-identified is shifted").at("_deidentify")),
+            false => Ok(None),
+        };
+    };
+    match Method::parse(name, shifts_dates) {
+        Some(method) => Ok(Some(method)),
+        None => {
+            let said = "safe-harbor, or limited with or without _shiftDates";
+            Err(Outcome::value(said).at("_deidentify"))
+        }
+    }
+}
+
+fn is_recipient(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_' | b'.'))
 }
 
 /// The values of a Parameters resource, as text.
@@ -363,6 +411,15 @@ mod tests {
             ("_elements", "name.family"),
         ] {
             assert!(read(&[bad], true).is_err(), "{bad:?}");
+        }
+        for bad in [
+            [("_deidentify", "rot13"), ("_type", "Patient")],
+            [("_deidentify", "safe-harbor"), ("_shiftDates", "true")],
+            [("_shiftDates", "true"), ("_type", "Patient")],
+            [("_recipient", "registry"), ("_type", "Patient")],
+            [("_deidentify", "limited"), ("_recipient", "a b")],
+        ] {
+            assert!(read(&bad, true).is_err(), "{bad:?}");
         }
         assert!(read(&[("_type", "Nothing")], true).is_err(), "nothing is left, and that is not everything");
     }

@@ -20,6 +20,7 @@ mod member_match;
 mod meta;
 mod purge;
 mod refresh_members;
+mod reidentify;
 mod reindex;
 mod subsumes;
 mod translate;
@@ -62,6 +63,7 @@ pub(super) const OPERATIONS: &[Mounted] = &[
     Mounted { name: "member-match", types: &["Patient"], levels: (false, true, false) },
     Mounted { name: "refresh-members", types: &["Group"], levels: (false, false, true) },
     Mounted { name: "everything", types: &["Patient", "Encounter"], levels: (false, true, true) },
+    Mounted { name: "reidentify", types: &[], levels: (false, true, false) },
     Mounted { name: "reindex", types: &[], levels: (true, true, true) },
     Mounted { name: "explain", types: &[], levels: (false, true, false) },
     Mounted { name: "lookup", types: &["CodeSystem"], levels: (false, true, false) },
@@ -95,6 +97,7 @@ pub(super) async fn run(ctx: &Context, operation: Operation) -> Result<Done, Out
         "member-match" => member_match::run(ctx, &operation).await,
         "refresh-members" => refresh_members::run(ctx, &operation).await,
         "everything" => everything::run(ctx, &operation).await,
+        "reidentify" => reidentify::run(ctx, &operation).await,
         "reindex" => reindex::run(ctx, &operation).await,
         "explain" => explain::run(ctx, &operation).await,
         "lookup" => lookup::run(ctx, &operation).await,

@@ -1,5 +1,6 @@
 //! Bulk data over HTTP, as its clients see it.
 
+mod deidentify;
 mod export;
 mod import;
 mod population;

@@ -1,6 +1,6 @@
 //! HL7's own cases, run against us.
 
-mod cases;
+pub mod cases;
 mod examples;
 mod fhirpath;
 mod mutations;
