@@ -46,11 +46,12 @@ const ASYNCHRONOUS: [(&str, &[&str]); 4] =
 const OF_ROWS: [&str; 1] = ["viewdefinition-run"];
 
 /// The definitions of operations that no loaded package has.
-const OURS: [(&str, &str); 6] = [
+const OURS: [(&str, &str); 7] = [
     ("count", "urn:vesta:operation:count"),
     ("import", "urn:vesta:operation:import"),
     ("member-match", "http://hl7.org/fhir/us/davinci-hrex/OperationDefinition/member-match"),
     ("refresh-members", "urn:vesta:operation:refresh-members"),
+    ("reidentify", "urn:vesta:operation:reidentify"),
     ("viewdefinition-export", "http://sql-on-fhir.org/OperationDefinition/$viewdefinition-export"),
     ("viewdefinition-run", "http://sql-on-fhir.org/OperationDefinition/$viewdefinition-run"),
 ];
