@@ -81,7 +81,10 @@ pub(super) fn is_unit(policy: &Policy, code: &str) -> bool {
         }
         rest = after;
     }
-    code.len() <= 30 && terminology::is_code_of(UCUM, code) == Some(true)
+    // Numbers alone are units, too, by the grammar: 10.99.88.77 is a product.
+    let is_named = code.bytes().any(|it| it.is_ascii_alphabetic() || matches!(it, b'%' | b'{'));
+    let digits = code.bytes().filter(u8::is_ascii_digit).count();
+    is_named && digits <= 4 && code.len() <= 30 && terminology::is_code_of(UCUM, code) == Some(true)
 }
 
 fn has_shape(shape: Shape, code: &str) -> bool {
@@ -228,6 +231,8 @@ mod tests {
             (condition, "Lovelace"),
             (UCUM, "{Lovelace}"),
             (UCUM, "Lovelace"),
+            (UCUM, "10.99.88.77"),
+            (UCUM, "424242424"),
             ("http://hospital.example/codes", "active"),
         ] {
             assert!(!codes.is_known(&policy, system, code), "{system} {code}");
