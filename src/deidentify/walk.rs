@@ -3,6 +3,7 @@
 use super::policy::{Action, Rule};
 use super::value::{self, OLDEST};
 use super::{Deidentifier, Method, Removed};
+use crate::fhir::date_time::Time;
 use crate::fhir::id::ResourceType;
 use crate::fhir::json::Node;
 use crate::fhir::reference::Reference;
@@ -204,7 +205,7 @@ impl<'a> Walk<'a> {
             Action::Drop => None,
             // What is kept is never a string that could say anything.
             Action::Keep => {
-                raw().filter(|_| node.as_bool().is_some() || text.as_deref().is_some_and(is_time))
+                raw().filter(|_| node.as_bool().is_some() || text.as_deref().and_then(Time::parse).is_some())
             }
             Action::Walk if node.is_object() => {
                 let members = self.members(node, of).ok()?;
@@ -404,10 +405,6 @@ fn kind(node: Node<'_>, kind: &'static str) -> &'static str {
         }
         kind => kind,
     }
-}
-
-fn is_time(text: &str) -> bool {
-    text.len() <= 18 && text.bytes().all(|it| it.is_ascii_digit() || matches!(it, b':' | b'.'))
 }
 
 /// Contained resources to which nothing refers any more say nothing.

@@ -105,7 +105,7 @@ fn what_is_planted_anywhere_never_comes_out() {
             }
         }
     }
-    assert!(seen > 300 && kept > 300, "only {seen} seen, {kept} kept");
+    assert!(seen > 250 && kept > 350, "only {seen} seen, {kept} kept");
 }
 
 /// Every string of a value, with the name of its member.
