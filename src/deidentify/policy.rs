@@ -55,11 +55,14 @@ pub(super) enum Shape {
     Listed,
 }
 
+/// The rule for a member of a type: its name, of which type its value must be if that matters, what becomes of it.
+type PathRule = (&'static str, Option<TypeId>, Rule);
+
 /// The compiled rules.
 #[derive(Default)]
 pub struct Policy {
     by_type: HashMap<TypeId, Rule>,
-    by_path: HashMap<TypeId, Vec<(&'static str, Option<TypeId>, Rule)>>,
+    by_path: HashMap<TypeId, Vec<PathRule>>,
     withheld: HashSet<ResourceType>,
     extensions: HashMap<&'static str, Vec<&'static str>>,
     systems: HashMap<&'static str, Shape>,
