@@ -8,7 +8,7 @@ use crate::fhir::seal_class::SealClasses;
 use crate::search::index::Index;
 use crate::store::Store;
 use crate::store::audit_log::slices;
-use crate::store::error::StoreError;
+use crate::store::error::{Retry, StoreError, retry};
 use crate::store::logical_id;
 use crate::store::resources::{Sealed, Stored};
 use crate::store::search_index::{self, Entries, Posting};
@@ -19,6 +19,9 @@ use diesel::sql_types::{BigInt, Binary, Integer, Nullable, SmallInt, Text, Uuid 
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use uuid::Uuid;
+
+/// Tries a page again so often when the database rolled it back.
+const ATTEMPTS: u32 = 6;
 
 /// The name of the job that walks.
 pub const KIND: &str = "reindex";
@@ -158,7 +161,8 @@ impl Store {
     }
 
     /// Replaces what these rows are found by, where the version is still the one that was looked at; how many
-    /// those were.
+    /// those were. Whose a resource is does not change: what is nobody's, such as what tells of a patient's
+    /// destruction, stays so, although it names a patient.
     ///
     /// # Errors
     /// The database fails.
@@ -175,8 +179,14 @@ impl Store {
         let entries: Vec<Entries> =
             rows.iter().map(|row| search_index::entries(&keys, of, &row.id, &row.index)).collect();
         let sql = replacing(tenant, of, rows, &entries).uncached();
-        let connection = self.connection_for(tenant, &[of]).await?;
-        Ok(sql.rows::<(BigInt,), (i64,)>(&connection).await?.len())
+        let mut attempt = 1;
+        loop {
+            let connection = self.connection_for(tenant, &[of]).await?;
+            match sql.rows::<(BigInt,), (i64,)>(&connection).await {
+                Err(error) if attempt < ATTEMPTS && retry(&error) == Retry::Always => attempt += 1,
+                replaced => return Ok(replaced?.len()),
+            }
+        }
     }
 }
 

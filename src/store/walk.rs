@@ -15,12 +15,12 @@ use crate::fhir::seal_class::SealClasses;
 use crate::search::index::Index;
 use crate::store::Store;
 use crate::store::error::{Retry, StoreError, retry};
+use crate::store::logical_id;
+use crate::store::reindex::Reindexed;
 use crate::store::resources::{DeedKind, Sealed};
 use crate::store::sealed_body::{self, BodyError, Place};
 use crate::store::sql::Sql;
 use crate::store::tables::table;
-use crate::store::write::Row;
-use crate::store::{logical_id, search_index, write_many};
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, SmallInt, Text, Uuid as SqlUuid};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -163,37 +163,22 @@ impl Store {
                 continue;
             }
             let id = logical_id::read(uuid, text).ok_or(StoreError::broken("a stored id is none"))?;
-            places.insert(id.clone(), (rid, uuid));
+            places.insert(id.clone(), rid);
             sealed.push(Sealed { resource_type, id, version, last_updated, deed, subject, body });
         }
         let there = sealed.len();
-        let keys = self.tenant_keys(tenant).await?;
         let opened = self.unseal(tenant, sealed, SealClasses::ALL).await?;
         walked.shredded = u64::try_from(there - opened.len()).unwrap_or_default();
-        let mut changed = Vec::with_capacity(opened.len());
+        let mut found = Vec::with_capacity(opened.len());
         for stored in opened {
-            let Some(&(rid, id)) = places.get(&stored.id) else { continue };
+            let Some(&row) = places.get(&stored.id) else { continue };
             let resource = Resource::parse(stored.text, &Limits::default())
                 .map_err(|_| StoreError::broken("a stored resource is none"))?;
-            changed.push(Row {
-                resource_type,
-                rid,
-                id,
-                id_text: None,
-                version: stored.version,
-                expected: Some(stored.version),
-                updated: stored.last_updated,
-                deed: stored.deed.code(),
-                entries: search_index::entries(&keys, resource_type, &stored.id, &index(&resource)),
-                body: Vec::new(),
-            });
+            let index = index(&resource);
+            found.push(Reindexed { row, id: stored.id, version: stored.version, index });
         }
-        changed.sort_by_key(|row| row.id);
-        if changed.is_empty() {
-            return Ok(walked);
-        }
-        let sql = write_many::reindex(tenant, &changed.iter().collect::<Vec<_>>());
-        walked.changed = u64::try_from(self.act_again(tenant, &sql).await?).unwrap_or_default();
+        let changed = self.replace_index(tenant, resource_type, &found).await?;
+        walked.changed = u64::try_from(changed).unwrap_or_default();
         Ok(walked)
     }
 
@@ -260,7 +245,7 @@ impl Store {
         Ok((rows, Walked { seen, next, ..Walked::default() }))
     }
 
-    /// Runs one statement, again where the database rolled it back.
+    /// Runs one statement that changes a page, again where the database rolled it back.
     async fn act_again(&self, tenant: TenantId, sql: &Sql) -> Result<usize, StoreError> {
         let mut attempt = 1;
         loop {

@@ -72,33 +72,6 @@ fn create_or_change(tenant: TenantId, rows: &[&Row]) -> Sql {
     sql
 }
 
-/// The statement that indexes resources of one type anew, each as long as the version still stands. Nothing
-/// else of them is touched.
-pub(super) fn reindex(tenant: TenantId, rows: &[&Row]) -> Sql {
-    let Some(first) = rows.first() else { return Sql::new("select") };
-    let table = table(first.resource_type);
-    let mut sql = Sql::new("with n as materialized (select * from unnest(");
-    push_arrays(&mut sql, rows);
-    sql.push(NAMES);
-    let tenant_place = sql.value(tenant.0);
-    let keys = sql.value(rows.iter().flat_map(|row| row.entries.keys.iter().copied()).collect::<Vec<i64>>());
-    push_locked(&mut sql, &table, tenant_place);
-    sql.push("main as (update ").push(&table).push(
-        " as r set (patient, date_low, date_high, code, quantity_low, quantity_high, unit, number_low, \
-         number_high, keys) = (n.patient, n.date_low, n.date_high, n.code, n.quantity_low, n.quantity_high, \
-         n.unit, n.number_low, n.number_high, (",
-    );
-    sql.place(keys).push("::bigint[])[n.first:n.last]) from locked join n on n.id = locked.id ");
-    sql.push("where r.tenant = ").place(tenant_place);
-    sql.push("::int and r.rid = locked.rid returning r.rid, r.id)");
-    push_postings(&mut sql, &format!("{table}_dates"), tenant_place, rows, false, |row| &row.entries.dates);
-    push_postings(&mut sql, &format!("{table}_numbers"), tenant_place, rows, false, |row| {
-        &row.entries.numbers
-    });
-    sql.push(" select id from main");
-    sql
-}
-
 /// The names of the arrays that [`push_arrays`] adds.
 const NAMES: &str = ") as n (place, rid, reference, updated, patient, date_low, date_high, code, quantity_low, \
      quantity_high, unit, number_low, number_high, id, version, expected, deed, id_text, first, last, body)), ";

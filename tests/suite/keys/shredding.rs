@@ -1,6 +1,6 @@
 //! A patient is destroyed by two officers: nothing of theirs is left, and everybody else is as before.
 
-use super::{TENANT, checked, observation, patient};
+use super::{TENANT, checked, observation, patient, rotate};
 use crate::support::server::{Answer, Caller, TestServer};
 use serde_json::{Value, json};
 use std::net::TcpListener;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use vesta::app::App;
 use vesta::clock::Clock;
 use vesta::http::server::Server;
+use vesta::jobs::rotation::Rotation;
 use vesta::store::audit_events::AuditFilter;
 use vesta::store::shredding::Victim;
 
@@ -65,7 +66,7 @@ async fn found_in_tables(server: &TestServer, text: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_officers_destroy_a_patient_and_nobody_else() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_at("2026-11-24T10:00:00Z").await;
     fill(&server).await;
     let (one, two) = (officer(&server, "one"), officer(&server, "two"));
     let bob_before = server.system().get("Observation/o-bob").await.assert_status(200).body;
@@ -139,6 +140,20 @@ async fn two_officers_destroy_a_patient_and_nobody_else() {
     let rules: Vec<_> = events.iter().map(|it| it.row.rule.as_deref().unwrap_or_default()).collect();
     assert_eq!(rules, ["shred-agreed", "shred-requested"]);
     assert!(events.iter().all(|it| it.row.subjects == [subject]));
+
+    // However often everything is indexed anew, by either walk, what tells of it is nobody's.
+    for _ in 0..2 {
+        let at: Option<i64> =
+            client.query_one("select patient from resource.provenance", &[]).await.unwrap().get(0);
+        assert_eq!(at, None);
+        rotate(&server, Rotation::Index).await;
+        // The clock went on: tokens of before are too old.
+        let again = format!("Provenance/{}/$reindex", told["id"].as_str().unwrap());
+        server.system().post(&again, &json!({"resourceType": "Parameters"})).await.assert_status(200);
+    }
+    let one = officer(&server, "one");
+    let told = one.get("Provenance?target=Patient/alice").await.assert_status(200).json();
+    assert_eq!(told["entry"].as_array().map(Vec::len), Some(1), "and is found");
 
     // Who comes back gets a new key.
     let back = server.system().put("Patient/alice", &patient("alice", "Newcomer")).await.assert_status(201);
