@@ -14,7 +14,7 @@ use crate::crypto::key_file;
 use crate::crypto::key_ring::{KeyRing, RootKeyProvider};
 use crate::crypto::random;
 use crate::crypto::root_key::RootKey;
-use crate::crypto::sign::CheckpointKey;
+use crate::crypto::sign::{CheckpointKey, CheckpointPublicKey};
 use crate::crypto::transit::TransitSettings;
 use crate::fhir::id::TenantId;
 use crate::fhir::outcome::Outcome;
@@ -149,6 +149,16 @@ impl App {
             tampered: Arc::clone(&self.tampered),
             facts: FactsOfTenants::default(),
         }
+    }
+
+    /// The keys that check checkpoints: of the one that signs now, and of those before it.
+    ///
+    /// # Errors
+    /// The file of those before cannot be read.
+    pub fn checkpoint_keys(&self) -> Result<Vec<CheckpointPublicKey>> {
+        let file = required(&self.config.keys.checkpoint_key_file, "VESTA_CHECKPOINT_KEY_FILE")?;
+        let before = CheckpointPublicKey::before(&file).context("older checkpoint keys cannot be read")?;
+        Ok([vec![self.checkpoint_key.public().clone()], before].concat())
     }
 
     /// The FHIR base, without a closing slash.

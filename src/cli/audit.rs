@@ -89,7 +89,7 @@ pub(super) struct Verify {
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// The public key of the checkpoints, PEM; more than one where it was changed. Default: that of
-    /// VESTA_CHECKPOINT_KEY_FILE
+    /// VESTA_CHECKPOINT_KEY_FILE, and those before it that stand beside it
     #[arg(long = "key", value_name = "FILE")]
     keys: Vec<PathBuf>,
     /// Checkpoints that were kept elsewhere, such as an older export
@@ -205,7 +205,7 @@ async fn archive(config: &Config, month: &str, folder: &Path, keys: &[PathBuf]) 
         .context("VESTA_DATABASE_MIGRATION_URL is missing: dropping needs the owner")?;
     let mut keys = if keys.is_empty() { Vec::new() } else { public_keys(config, keys)? };
     let key = CheckpointKey::from_pem(&own_key(config)?)?;
-    keys.push(key.public().clone());
+    keys.extend(public_keys(config, &[])?);
     let now = Clock::system().now_microseconds();
     let archiving = Archiving { store: &store, owner: &owner, key: &key, keys: &keys, folder, now };
     let files = archiving.run(month).await?;
@@ -236,15 +236,23 @@ fn public_keys(config: &Config, files: &[PathBuf]) -> Result<Vec<CheckpointPubli
     if !files.is_empty() {
         return files.iter().map(read).collect();
     }
-    Ok(vec![CheckpointKey::from_pem(&own_key(config)?)?.public().clone()])
+    let own = CheckpointKey::from_pem(&own_key(config)?)?.public().clone();
+    let before = CheckpointPublicKey::before(&own_key_file(config)?)
+        .context("older checkpoint keys cannot be read")?;
+    Ok([vec![own], before].concat())
+}
+
+/// The file of the key that this server signs with.
+fn own_key_file(config: &Config) -> Result<PathBuf> {
+    Ok(match &config.keys.checkpoint_key_file {
+        Some(file) => file.clone(),
+        None => config.data_folder().map_err(anyhow::Error::msg)?.join(super::dev::CHECKPOINT_KEY),
+    })
 }
 
 /// The key that this server signs with, PEM.
 fn own_key(config: &Config) -> Result<SecretString> {
-    let own = match &config.keys.checkpoint_key_file {
-        Some(file) => file.clone(),
-        None => config.data_folder().map_err(anyhow::Error::msg)?.join(super::dev::CHECKPOINT_KEY),
-    };
+    let own = own_key_file(config)?;
     key_file::read(&own)
         .with_context(|| format!("cannot read the key {}: name the public key with --key", own.display()))
 }

@@ -205,13 +205,13 @@ fn owner(config: &Config) -> Result<Settings> {
     database_settings(&database)
 }
 
-/// The public keys that are named, and that of the key in use.
+/// The public keys that are named, that of the key in use, and those of the keys before it.
 fn keys(app: &App, files: &[PathBuf]) -> Result<Vec<CheckpointPublicKey>> {
     let read = |file: &PathBuf| -> Result<CheckpointPublicKey> {
         let text = std::fs::read_to_string(file);
         let text = text.with_context(|| format!("cannot read the key {}", file.display()))?;
         Ok(CheckpointPublicKey::from_pem(&text)?)
     };
-    let own = app.checkpoint_key.public().clone();
-    files.iter().map(read).chain([Ok(own)]).collect()
+    let own = app.checkpoint_keys()?.into_iter().map(Ok);
+    files.iter().map(read).chain(own).collect()
 }

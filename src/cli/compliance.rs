@@ -56,7 +56,7 @@ pub(super) async fn run(config: &Config, command: &Command) -> Result<()> {
             text.lines().filter(|it| !it.trim().is_empty()).map(str::to_owned).collect()
         }
     };
-    let keys = [app.checkpoint_key.public().clone()];
+    let keys = app.checkpoint_keys()?;
     let facts = facts::gather(&app, tenant, &keys, &known).await;
     let row =
         event::row_of("operator", Kind::TrailRead, event::Result::Success, "compliance report", facts.now);

@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::audit::event::{self, Kind};
 use crate::config::Config;
 use crate::crypto::key_ring::Purpose;
+use crate::crypto::sign::CheckpointKey;
 use crate::fhir::id::TenantId;
 use crate::jobs::rotation::{self, Progress, Rotation};
 use crate::jobs::{self, Work};
@@ -16,7 +17,7 @@ use crate::store::jobs::JobState;
 use crate::store::rotation::KeyCount;
 use crate::store::tenants::Tenant;
 use crate::store::walk::{Cursor, Shelf, Walked};
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,6 +92,21 @@ pub(super) async fn rotate(config: &Config, level: Level, drop_older: bool) -> R
                 println!("tenant {name}: new keys sign; those before check until {}", time(until));
             }
             record(&app, "token-keys-rotated").await
+        }
+        Level::Checkpoint => {
+            let file = app.config.keys.checkpoint_key_file.as_ref();
+            let file = file.ok_or_else(|| anyhow!("VESTA_CHECKPOINT_KEY_FILE is missing"))?;
+            let key = CheckpointKey::rotate(file)?;
+            record(&app, "checkpoint-key-rotated").await?;
+            println!(
+                "made the checkpoint key {}; servers sign with it when they are started again",
+                key.public().id()
+            );
+            println!(
+                "the public keys before it stand in {}.older: give both to whoever checks",
+                file.display()
+            );
+            Ok(())
         }
         Level::Tenant => by_job(&app, Rotation::Tenant).await,
         Level::Patients => by_job(&app, Rotation::Patients).await,

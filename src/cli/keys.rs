@@ -2,6 +2,7 @@
 //! of the store stand, and changes them while servers run.
 
 use super::key_rotation;
+use super::officer::{self, Asking, Deed};
 use crate::config::Config;
 use crate::crypto::jws::TokenKey;
 use crate::crypto::key_file;
@@ -51,6 +52,12 @@ pub(super) enum Command {
         #[arg(long, value_name = "ROWS")]
         sample: Option<u64>,
     },
+    /// Destroys a patient, or the tenant, for good: two officers have to ask for the same
+    Shred(Asking),
+    /// Forbids to destroy a patient, or anybody
+    Hold(Asking),
+    /// Allows it again
+    LiftHold(Asking),
 }
 
 /// Which keys are changed.
@@ -66,6 +73,8 @@ pub(super) enum Level {
     Index,
     /// What signs access tokens and id_tokens
     Token,
+    /// What signs checkpoints of the trail, and backups
+    Checkpoint,
 }
 
 /// What a key is for.
@@ -93,6 +102,9 @@ pub(super) async fn run(config: &Config, command: &Command) -> Result<()> {
         Command::Status => key_rotation::status(config).await,
         Command::Rotate { level, drop_older } => key_rotation::rotate(config, *level, *drop_older).await,
         Command::Verify { sample } => key_rotation::verify(config, *sample).await,
+        Command::Shred(asking) => officer::run(config, Deed::Shred, asking).await,
+        Command::Hold(asking) => officer::run(config, Deed::Hold, asking).await,
+        Command::LiftHold(asking) => officer::run(config, Deed::LiftHold, asking).await,
     }
 }
 

@@ -48,6 +48,13 @@ pub(super) struct Target {
     authorities: Option<PathBuf>,
 }
 
+impl Target {
+    /// A server, with the token of whoever asks.
+    pub(super) fn of(base: Option<String>, token: SecretString, authorities: Option<PathBuf>) -> Target {
+        Target { base, bearer: Some(token), authorities }
+    }
+}
+
 /// So many refusals are shown one by one.
 const SHOWN: u64 = 50;
 

@@ -20,6 +20,7 @@ mod launch;
 mod leak_test;
 mod load;
 mod migrate;
+mod officer;
 mod operator;
 mod packages;
 mod seed;
@@ -226,6 +227,8 @@ mod tests {
             "vesta backup make folder --keep-keys 7",
             "vesta backup restore folder --backup 2026-11-25T00-00-00.000000Z --key file",
             "vesta backup drill",
+            "vesta keys shred --patient alice --reason asked --token-file file",
+            "vesta keys lift-hold --everybody --reason over --token-file file --url https://h/fhir",
             "vesta compliance report --tenant clinic --format json",
         ] {
             assert!(Arguments::parse_from(line.split(' ')).command.is_some());

@@ -10,7 +10,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The key that signs checkpoints.
 pub struct CheckpointKey {
@@ -53,6 +53,24 @@ impl CheckpointKey {
         CheckpointKey::from_pem(&text).map_err(io::Error::other)
     }
 
+    /// Puts a new key in the place of the one in the file. The public key of the one before stands beside it from
+    /// then on, for what it signed: see [`CheckpointPublicKey::before`].
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn rotate(path: &Path) -> io::Result<CheckpointKey> {
+        let old = CheckpointKey::from_pem(&key_file::read(path)?).map_err(io::Error::other)?;
+        let mut older = old.public.to_pem().map_err(io::Error::other)?;
+        for key in CheckpointPublicKey::before(path)?.iter().filter(|it| **it != old.public) {
+            older.push_str(&key.to_pem().map_err(io::Error::other)?);
+        }
+        // The public keys first: whoever is killed in between has one twice, and none is lost.
+        key_file::replace(&older_of(path), &SecretString::from(older))?;
+        let new = CheckpointKey::random();
+        key_file::replace(path, &new.to_pem().map_err(io::Error::other)?)?;
+        Ok(new)
+    }
+
     /// Reads a key, PEM (PKCS #8).
     ///
     /// # Errors
@@ -90,7 +108,28 @@ impl CheckpointKey {
     }
 }
 
+/// Where the public keys of those before stand.
+fn older_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".older");
+    PathBuf::from(name)
+}
+
 impl CheckpointPublicKey {
+    /// The keys that check what was signed before the key in that file came, newest first.
+    ///
+    /// # Errors
+    /// The file beside it cannot be read, or holds something else.
+    pub fn before(path: &Path) -> io::Result<Vec<CheckpointPublicKey>> {
+        const END: &str = "-----END PUBLIC KEY-----\n";
+        let text = match key_file::read_public(&older_of(path)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            read => read?,
+        };
+        let keys = text.split_inclusive(END).map(CheckpointPublicKey::from_pem);
+        keys.collect::<Result<_, _>>().map_err(io::Error::other)
+    }
+
     /// Reads a public key, PEM.
     ///
     /// # Errors
@@ -149,6 +188,22 @@ mod tests {
         signature[3] ^= 1;
         assert_eq!(key.public().verify(b"head", &signature), Err(SignatureError::Wrong));
         assert_eq!(key.public().verify(b"head", &signature[1..]), Err(SignatureError::Wrong));
+    }
+
+    #[test]
+    fn what_was_signed_before_is_checked_after() {
+        let folder = std::env::temp_dir().join(format!("vesta-checkpoint-{}", random::id(0)));
+        let file = folder.join("key.pem");
+        let first = CheckpointKey::read_or_create(&file).unwrap();
+        assert_eq!(CheckpointPublicKey::before(&file).unwrap(), []);
+        let second = CheckpointKey::rotate(&file).unwrap();
+        let third = CheckpointKey::rotate(&file).unwrap();
+        let before = CheckpointPublicKey::before(&file).unwrap();
+        assert_eq!(before, [second.public().clone(), first.public().clone()]);
+        assert_eq!(CheckpointKey::read_or_create(&file).unwrap().public(), third.public());
+        std::fs::write(folder.join("key.pem.older"), "no").unwrap();
+        assert!(CheckpointPublicKey::before(&file).is_err());
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct Answer {
 const ATTEMPTS: u32 = 6;
 /// A bundle of thousands may take its time.
 const TIMEOUT: Duration = Duration::from_secs(300);
+/// No program runs longer with one token.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// A token is renewed when it has less than that left.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
 
@@ -177,7 +179,10 @@ impl Server {
         }
         let (token, seconds) = (self.minter)()?;
         let lasts = Duration::from_secs(seconds).saturating_sub(RENEW_BEFORE).max(Duration::from_secs(1));
-        *kept = Some((token.clone(), Instant::now() + lasts));
+        // A token that was given is good for as long as anybody asks.
+        let now = Instant::now();
+        let renew_at = now.checked_add(lasts).unwrap_or(now + LONGEST);
+        *kept = Some((token.clone(), renew_at));
         Ok(token)
     }
 

@@ -137,17 +137,70 @@ async fn a_backup_brings_everything_back_but_who_was_destroyed() {
     assert_eq!(again.get("Patient/bob").await.assert_status(200).body, bob);
 }
 
-/// As two officers would have it done: here by hand, for the demo has one officer only.
+/// Two officers ask the running server, each with a token of their own: nothing of the patient is left that opens,
+/// or that could be opened.
 async fn destroy(program: &Program, patient: &str) {
     let url = vesta::embedded_postgres::running(&program.data).expect("its database runs");
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
-    client.batch_execute("set vesta.tenant = '1'").await.unwrap();
-    let sql = format!(
-        "select shred_patient((select patient from resource.patient where id_text = '{patient}'), \
-         (extract(epoch from now()) * 1000000)::bigint, '{{Patient,Observation}}', '{{0,0}}', null)"
-    );
-    client.query_one(&sql, &[]).await.unwrap();
+    let sql = "select encode(k.wrapped, 'hex'), encode(p.body, 'hex') from resource.patient p \
+         join keys k on k.subject = p.patient where p.id_text = $1";
+    let row = client.query_one(sql, &[&patient]).await.unwrap();
+    let secrets: [String; 2] = [row.get(0), row.get(1)];
+    let tables =
+        "select schemaname || '.' || tablename from pg_tables where schemaname in ('public', 'resource')";
+    let tables = client.query(tables, &[]).await.unwrap();
+    let holding = async |secret: &str| {
+        let mut holding = Vec::new();
+        for table in &tables {
+            let table: String = table.get(0);
+            let sql = format!("select exists (select from {table} as it where it::text like '%{secret}%')");
+            if client.query_one(&sql, &[]).await.unwrap().get(0) {
+                holding.push(table);
+            }
+        }
+        holding
+    };
+    assert_eq!(holding(&secrets[0]).await, ["public.keys"]);
+    for (name, said) in
+        [("one", "another officer"), ("one", "another officer"), ("two", "keys are destroyed")]
+    {
+        let file = officer(program, name);
+        let asked = ["keys", "shred", "--patient", patient, "--reason", "they asked", "--token-file", &file];
+        let (is_done, told) = program.run(&asked);
+        assert!(is_done && told.contains(said), "{told}");
+    }
+    for secret in secrets {
+        assert_eq!(holding(&secret).await, Vec::<String>::new());
+    }
+    let (is_whole, said) = program.run(&["keys", "verify"]);
+    assert!(is_whole && said.contains(" 0 of destroyed keys, 0 damaged"), "{said}");
+    let (is_sound, said) = program.run(&["audit", "verify"]);
+    assert!(is_sound, "{said}");
+    let told = program.caller("demo-backend").get("AuditEvent?subtype=key-changed").await;
+    assert!(told.assert_status(200).text().contains("Practitioner/two"), "the trail says who it was");
+}
+
+/// The file of a token of a privacy officer.
+fn officer(program: &Program, name: &str) -> String {
+    use base64::Engine as _;
+    use secrecy::ExposeSecret as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let (_, token) = program.run(&["token", "--client", "demo-clinician"]);
+    let claims = token.split('.').nth(1).unwrap();
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap();
+    let mut claims: Value = serde_json::from_slice(&claims).unwrap();
+    (claims["sub"], claims["role"]) = (name.into(), "privacy-officer".into());
+    claims["fhirUser"] = format!("Practitioner/{name}").into();
+    claims["jti"] = format!("{}{name}", claims["jti"].as_str().unwrap()).into();
+    let key = vesta::crypto::key_file::read(&program.data.join("keys/token-key.pem")).unwrap();
+    let token = vesta::crypto::jws::TokenKey::from_pem(&key).unwrap().sign("at+jwt", &claims).unwrap();
+    let file = program.data.join(format!("{name}.token"));
+    let _ = fs::remove_file(&file);
+    let mut options = fs::OpenOptions::new();
+    let mut out = options.write(true).create_new(true).mode(0o600).open(&file).unwrap();
+    std::io::Write::write_all(&mut out, token.expose_secret().as_bytes()).unwrap();
+    file.to_str().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,6 +216,11 @@ async fn a_drill_proves_the_last_backup_and_is_evidence() {
     };
     let folder = Folder::new("drill");
     assert!(program.run(&["backup", "make", folder.path()]).0);
+    // What the key before signed is still good: the backup, and the trail.
+    let (is_changed, said) = program.run(&["keys", "rotate", "checkpoint"]);
+    assert!(is_changed && said.contains(".older"), "{said}");
+    let (is_sound, said) = program.run(&["audit", "verify"]);
+    assert!(is_sound, "{said}");
     let (is_proved, said) = program.run(&["backup", "drill", folder.path()]);
     assert!(is_proved && said.contains("the recovery time") && said.contains("proved "), "{said}");
     let row = contingency(&program);

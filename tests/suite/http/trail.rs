@@ -1,11 +1,12 @@
 //! The edge and the trail: who is turned away is in it, and without it nothing is released.
 
-use crate::support::server::{TestServer, send};
+use crate::support::server::{TestServer, fhir, send};
 use serde_json::{Value, json};
 use std::time::Duration;
 use vesta::audit::chain;
 use vesta::audit::event::Kind;
 use vesta::fhir::id::TenantId;
+use vesta::http::routes::{ENDPOINTS, Guard};
 
 /// The events of that kind, oldest first: agent, address, and what was said sealed.
 async fn events(server: &TestServer, kind: Kind) -> Vec<(String, String)> {
@@ -128,6 +129,25 @@ async fn without_a_trail_nothing_is_released_until_it_is_mended() {
         let is_refused = answer.status == 503 || (*what == "batch" && answer.text().contains("503"));
         assert!(is_refused, "{what}: {} {}", answer.status, answer.text());
         assert!(!answer.text().contains(secret), "{what}: {}", answer.text());
+    }
+    // Nor by any other row of the table.
+    for endpoint in ENDPOINTS {
+        let path = endpoint.path.replace("{type}", "Patient").replace("{id}", "a").replace("{version}", "1");
+        let path = path.replace("{member}", "Observation").replace("{job}", &uuid::Uuid::nil().to_string());
+        for operation in ["everything", "meta", "validate"] {
+            let path =
+                path.replace("{operation}", operation).replace("{file}", "f").replace("{tenant}", "default");
+            let request = fhir(system.request(endpoint.method, &path), &patient);
+            let answer = send(request.header("prefer", "respond-async")).await;
+            let place = format!("{} {path}", endpoint.method);
+            assert!(!answer.text().contains(secret), "{place}: {}", answer.text());
+            if endpoint.guard == Guard::Bearer {
+                assert!(answer.status >= 400, "{place}: {} {}", answer.status, answer.text());
+            }
+            if !endpoint.path.contains("{operation}") {
+                break;
+            }
+        }
     }
     let unwell = server.stranger().get("/health/ready").await.assert_status(503);
     assert!(unwell.text().contains("the trail cannot be written"), "{}", unwell.text());
