@@ -10,13 +10,8 @@ const KEPT: &str = "_type=Patient,Observation,Device,Appointment";
 /// A client that may have de-identified data alone.
 async fn researcher(server: &TestServer) -> Caller {
     let document = json!({ "deidentified_only": true }).to_string();
-    let row = ClientRow {
-        id: "researcher".to_owned(),
-        secret_hash: None,
-        disabled: None,
-        pending: None,
-        document,
-    };
+    let row =
+        ClientRow { id: "researcher".to_owned(), secret_hash: None, disabled: None, pending: None, document };
     server.app.store.put_client(TenantId::FIRST, &row).await.unwrap();
     server.app.facts_changed(TenantId::FIRST);
     reader(server, "researcher", "system/*.rs")

@@ -52,14 +52,14 @@ fn plant(value: &mut Value, key: &str, count: &mut usize) {
                 "reference" | "fullUrl" => *text = format!("Patient/Zyxplanted-{count}"),
                 "id" => *text = format!("Zyxplanted-{count}"),
                 // Every other one stays: what is kept must be seen to be harmless, too.
-                _ if *count % 2 == 0 => *text = planted.to_owned(),
+                _ if (*count).is_multiple_of(2) => *text = planted.to_owned(),
                 "display" | "text" | "div" | "description" | "title" | "name" | "value" | "valueString" => {
                     *text = format!("{text} {planted}");
                 }
                 _ => {}
             }
         }
-        Value::Number(number) if *count % 3 == 0 && number.is_i64() => *value = 424_242_424.into(),
+        Value::Number(number) if (*count).is_multiple_of(3) && number.is_i64() => *value = 424_242_424.into(),
         Value::Array(items) => items.iter_mut().for_each(|it| plant(it, key, count)),
         Value::Object(members) => {
             for (key, value) in members.iter_mut() {
