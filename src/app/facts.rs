@@ -43,9 +43,11 @@ const SYSTEM: &str = "system";
 #[derive(Default)]
 pub(super) struct FactsOfTenants {
     tenants: Mutex<HashMap<TenantId, Arc<Known>>>,
-    /// The number of the next facts: 0 is for those of whom nothing is known.
-    numbers: AtomicU64,
 }
+
+/// The number of the next facts: 0 is for those of whom nothing is known. One row of numbers for the process, since
+/// what was decided by them is kept with the definitions, which several servers in a process may share.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Default)]
 struct Known {
@@ -107,7 +109,7 @@ impl FactsOfTenants {
     }
 
     fn next_number(&self) -> u64 {
-        self.numbers.fetch_add(1, Ordering::Relaxed) + 1
+        NUMBERS.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
 

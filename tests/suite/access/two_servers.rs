@@ -171,6 +171,7 @@ async fn emergency_access_begins_and_ends_at_the_other_server_and_never_crosses_
     let reason =
         parameters(json!({ "name": "reason", "valueString": "unconscious in the emergency department" }));
     here.post("Patient/a/$break-glass", &reason).await.assert_status(200);
+    here.get("Patient/a").await.assert_status(200);
     becomes(&there, "Patient/a", 200).await;
     there.get("Patient/b").await.assert_status(404);
     // The same person, the same words, at another tenant: nothing is open there, and the token is a stranger's.

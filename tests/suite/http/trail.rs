@@ -141,7 +141,11 @@ async fn without_a_trail_nothing_is_released_until_it_is_mended() {
             let answer = send(request.header("prefer", "respond-async")).await;
             let place = format!("{} {path}", endpoint.method);
             assert!(!answer.text().contains(secret), "{place}: {}", answer.text());
-            if endpoint.guard == Guard::Bearer {
+            // The views that come with the program tell of nobody.
+            let is_of_nobody = endpoint.path.starts_with("/fhir/ViewDefinition")
+                && endpoint.method == "GET"
+                && !path.contains('$');
+            if endpoint.guard == Guard::Bearer && !is_of_nobody {
                 assert!(answer.status >= 400, "{place}: {} {}", answer.status, answer.text());
             }
             if !endpoint.path.contains("{operation}") {
