@@ -230,7 +230,13 @@ fn needs_form() -> Value {
                     { "linkId": "food-risk", "text": "Food insecurity risk", "type": "choice" },
                 ],
             },
-            { "linkId": "home", "text": "Do you worry about where you will live next month?", "type": "choice", "answerOption": yes_no },
+            {
+                "linkId": "home",
+                "text": "Do you worry about where you will live next month?",
+                "type": "choice",
+                "answerOption": yes_no,
+                "item": [{ "linkId": "home-note", "text": "Would you like to say more?", "type": "string" }],
+            },
         ],
     });
     resource("Questionnaire", "demo-food-and-home", "", None, content)

@@ -1,5 +1,6 @@
 //! Made-up patients are valid: a demo that the server itself refuses would be none.
 
+use crate::support::server::TestServer;
 use vesta::conformance::definitions::Definitions;
 use vesta::conformance::validate::{Options, validate};
 use vesta::demo::Demo;
@@ -20,6 +21,21 @@ fn made_up_patients_are_valid() {
             assert!(errors.is_empty(), "{name}: {errors:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_takes_them_all() {
+    let system = TestServer::start().await;
+    let system = system.system();
+    let demo = Demo { patients: 2, seed: 1, today: jiff::civil::date(2026, 11, 24) };
+    let mut count = 0;
+    for bundle in demo.bundles() {
+        let answer = system.post("", &bundle).await.assert_status(200).json();
+        count += answer["entry"].as_array().unwrap().len();
+    }
+    assert!(count > 100, "{count}");
+    let answers = system.get("QuestionnaireResponse?_summary=count").await.json();
+    assert!(answers["total"].as_u64().unwrap() > 0, "{answers}");
 }
 
 #[test]
