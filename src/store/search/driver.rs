@@ -350,12 +350,8 @@ impl Driver {
                 sql.push(&table(chain.there)).push(" as ").push(&there.name()).push(" where ");
                 asked.compiler(chain.origin).push_found_there(&mut sql, there, &chain.inner)?;
             }
-            // Asked as one condition, so that the statistics of the keys say how many rows it is.
-            Driver::AnyKey(hashes) => {
-                sql.push(&table(asked.resource_type)).push(" as r where r.tenant = ");
-                sql.bind(asked.keys.tenant()).push(" and r.keys && ").bind(hashes.clone());
-            }
-            Driver::PostedDates(..)
+            Driver::AnyKey(_)
+            | Driver::PostedDates(..)
             | Driver::PostedNumbers(..)
             | Driver::Updated(_)
             | Driver::Code(_)
