@@ -2,6 +2,7 @@
 
 pub mod facts;
 pub mod rules;
+pub mod untold;
 
 use crate::access::principal::Principal;
 use crate::clock::Clock;
@@ -29,6 +30,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+use untold::UntoldSets;
 use uuid::Uuid;
 
 /// How many patients' keys are kept unwrapped at most.
@@ -58,6 +60,8 @@ pub struct App {
     pub token_keys: KeySet,
     /// Access tokens whose signature was found good, by their SHA-256.
     pub good_tokens: Cache<[u8; 32], Arc<GoodToken>>,
+    /// Value sets that nobody keeps.
+    pub untold_sets: UntoldSets,
     rules: RulesOfTenants,
     /// The tenants whose trail is not what was signed.
     tampered: Arc<RwLock<HashSet<TenantId>>>,
@@ -122,6 +126,7 @@ impl App {
             tampered: Arc::default(),
             config: Arc::new(config),
             clock,
+            untold_sets: UntoldSets::default(),
             rules,
             facts: FactsOfTenants::default(),
         })
@@ -147,6 +152,7 @@ impl App {
             token_keys: KeySet::default(),
             good_tokens: Cache::new(TOKENS),
             tampered: Arc::clone(&self.tampered),
+            untold_sets: UntoldSets::default(),
             facts: FactsOfTenants::default(),
         }
     }

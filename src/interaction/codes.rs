@@ -4,14 +4,41 @@
 //! resource is legal does not depend on who sends it, so they are looked up for the server itself.
 
 use super::context::Context;
+use super::facts;
+use super::request::Interaction;
 use super::terminology::Shelf;
-use crate::conformance::validate::answers::{Answers, Question};
+use crate::conformance::validate::answers::{self, Answers, Question};
 use crate::conformance::validate::{Options, validate_asking};
+use crate::fhir::id::ResourceType;
 use crate::fhir::issue_type::IssueType;
+use crate::fhir::json::Node;
 use crate::fhir::outcome::{Issue, Outcome};
 use crate::fhir::resource::Resource;
 use crate::terminology::expand::{Answer, Ready};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The types that say which codes there are.
+const DEFINITIONS: [&str; 2] = ["CodeSystem", "ValueSet"];
+
+/// Whether resources of that type say which codes there are.
+pub(super) fn is_definition(resource_type: ResourceType) -> bool {
+    DEFINITIONS.contains(&resource_type.name())
+}
+
+/// Whether an interaction may write what says which codes there are.
+pub(super) fn may_define(interaction: &Interaction) -> bool {
+    let is_named = |entry: Node<'_>| {
+        let url = entry.get("request").and_then(|it| it.string("url").map(Cow::into_owned));
+        url.is_some_and(|url| DEFINITIONS.iter().any(|name| url.contains(name)))
+    };
+    match interaction {
+        Interaction::Bundle { bundle } => {
+            bundle.root().get("entry").into_iter().flat_map(Node::items).any(is_named)
+        }
+        other => facts::written_type(other).is_some_and(is_definition),
+    }
+}
 
 /// So often what was found may lead to further questions.
 const ROUNDS: u32 = 4;
@@ -26,15 +53,19 @@ pub(super) async fn validate(
     for _ in 0..ROUNDS {
         let issues = validate_asking(ctx.definitions(), resource, options, &answers);
         let asked = answers.take_asked();
-        if asked.is_empty() {
+        let is_all = asked.len() < answers::MOST;
+        let is_told = find(ctx, asked, &mut answers).await?;
+        // An answer that nobody can give is no other than none.
+        if is_all && !is_told {
             return Ok(issues);
         }
-        find(ctx, asked, &mut answers).await?;
     }
     Ok(validate_asking(ctx.definitions(), resource, options, &answers))
 }
 
-async fn find(ctx: &Context, asked: BTreeSet<Question>, answers: &mut Answers) -> Result<(), Outcome> {
+/// Looks these up: whether anything could be told of any of them.
+async fn find(ctx: &Context, asked: BTreeSet<Question>, answers: &mut Answers) -> Result<bool, Outcome> {
+    let mut is_told = false;
     let mut of_set: BTreeMap<String, Vec<(Option<String>, String)>> = BTreeMap::new();
     for question in asked {
         match question {
@@ -43,19 +74,39 @@ async fn find(ctx: &Context, asked: BTreeSet<Question>, answers: &mut Answers) -
             }
             Question::Subsumes { system, general, special } => {
                 let found = known(subsumes(ctx, &system, (&general, &special)).await)?;
+                is_told |= found.flatten().is_some();
                 answers.learn(Question::Subsumes { system, general, special }, found.flatten());
             }
         }
     }
     for (value_set, codes) in of_set {
-        let found = known(members(ctx, &value_set, &codes).await)?.unwrap_or_default();
-        let mut found = found.into_iter();
+        let mut found = told_members(ctx, &value_set, &codes).await?.into_iter();
         for (system, code) in codes {
             let question = Question::IsMember { value_set: value_set.clone(), system, code };
-            answers.learn(question, found.next().flatten());
+            let answer = found.next().flatten();
+            is_told |= answer.is_some();
+            answers.learn(question, answer);
         }
     }
-    Ok(())
+    Ok(is_told)
+}
+
+/// The same as [`members`]; nothing where there is no such value set, which is not looked for at every write.
+async fn told_members(
+    ctx: &Context,
+    value_set: &str,
+    codes: &[(Option<String>, String)],
+) -> Result<Vec<Option<bool>>, Outcome> {
+    let untold = &ctx.app.untold_sets;
+    if untold.holds(ctx.tenant(), value_set) {
+        return Ok(Vec::new());
+    }
+    let age = untold.age();
+    let found = members(ctx, value_set, codes).await;
+    if found.as_ref().is_err_and(|it| it.worst().is_some_and(|it| it.code == IssueType::NotFound)) {
+        untold.keep(age, ctx.tenant(), value_set);
+    }
+    Ok(known(found)?.unwrap_or_default())
 }
 
 /// Whether each of these is in the value set.

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::request::Interaction;
+use crate::fhir::id::ResourceType;
 use crate::fhir::outcome::Outcome;
 use crate::store::policy_news::POLICY_TYPES;
 
@@ -13,17 +14,24 @@ pub(super) async fn learn(ctx: &Context) -> Result<(), Outcome> {
 
 /// Whether an interaction may change what decisions are made from.
 pub(super) fn may_change(interaction: &Interaction) -> bool {
-    let is_policy = |name: &str| POLICY_TYPES.contains(&name);
+    let is_policy = |it: ResourceType| POLICY_TYPES.contains(&it.name());
     match interaction {
-        Interaction::Create { resource, .. } => is_policy(resource.resource_type().name()),
-        Interaction::Update { target, .. }
-        | Interaction::Patch { target, .. }
-        | Interaction::Delete { target, .. } => is_policy(target.resource_type().name()),
         Interaction::Bundle { .. } => true,
         Interaction::Operation(operation) => {
-            operation.name == BREAK_GLASS || operation.resource_type.is_some_and(|it| is_policy(it.name()))
+            operation.name == BREAK_GLASS || operation.resource_type.is_some_and(is_policy)
         }
-        _ => false,
+        other => written_type(other).is_some_and(is_policy),
+    }
+}
+
+/// The type of the one resource that an interaction may write.
+pub(super) fn written_type(interaction: &Interaction) -> Option<ResourceType> {
+    match interaction {
+        Interaction::Create { resource, .. } => Some(resource.resource_type()),
+        Interaction::Update { target, .. }
+        | Interaction::Patch { target, .. }
+        | Interaction::Delete { target, .. } => Some(target.resource_type()),
+        _ => None,
     }
 }
 

@@ -73,9 +73,13 @@ fn perform_inside<'c>(
 async fn act(ctx: &Context, interaction: Interaction) -> Result<Done, Outcome> {
     facts::learn(ctx).await?;
     let changes = facts::may_change(&interaction);
+    let defines = codes::may_define(&interaction);
     let done = act_knowing(ctx, interaction).await;
     if changes {
         ctx.app.facts_changed(ctx.tenant());
+    }
+    if defines {
+        ctx.app.untold_sets.forget();
     }
     done
 }

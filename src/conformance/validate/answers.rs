@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 /// So many questions are noted in one validation.
-const MOST: usize = 256;
+pub const MOST: usize = 256;
 
 /// Something about codes that the definitions do not tell.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -11,6 +11,7 @@ use crate::fhir::id::{ResourceId, ResourceType};
 use crate::fhir::json::Limits;
 use crate::fhir::outcome::Outcome;
 use crate::fhir::resource::Resource;
+use crate::interaction::codes;
 use crate::interaction::context::Context;
 use crate::interaction::create::New;
 use crate::interaction::permission;
@@ -175,8 +176,12 @@ async fn store(
             written.add(trial);
             return Ok(());
         }
+        let defines = deeds.iter().any(|it| codes::is_definition(it.resource_type));
         match ctx.app.store.write(ctx.tenant(), deeds, row.into_iter().collect()).await {
             Ok(()) => {
+                if defines {
+                    ctx.app.untold_sets.forget();
+                }
                 // A Consent or a CareTeam among them decides from now on.
                 ctx.app.facts_changed(ctx.tenant());
                 written.add(trial);
