@@ -1,25 +1,15 @@
 //! Agreements: a client of another organization gets no personal data without one that is in force.
 
-use super::{found, patient, put};
+use super::{found, patient, put, put_client_of};
 use crate::support::server::TestServer;
 use serde_json::json;
-use vesta::fhir::id::TenantId;
-use vesta::store::clients::ClientRow;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_another_organization_needs_an_agreement_that_is_in_force() {
     let server = TestServer::start_at("2026-06-01T12:00:00Z").await;
     let own = server.system();
     put(&own, &[patient("a"), json!({ "resourceType": "Organization", "id": "acme", "name": "Acme" })]).await;
-    let row = ClientRow {
-        id: "acme-app".to_owned(),
-        secret_hash: None,
-        disabled: None,
-        pending: None,
-        document: json!({ "organization": "Organization/acme" }).to_string(),
-    };
-    server.app.store.put_client(TenantId::FIRST, &row).await.unwrap();
-    server.app.facts_changed(TenantId::FIRST);
+    put_client_of(&server, "acme-app", "Organization/acme").await;
     let mut claims = server.claims("system/*.cruds");
     claims["client_id"] = json!("acme-app");
     let acme = server.bearer(server.sign(&claims));

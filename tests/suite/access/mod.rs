@@ -14,6 +14,9 @@ mod two_servers;
 
 use crate::support::server::{Caller, TestServer};
 use serde_json::{Value, json};
+use vesta::access::role::{LINE_EXTENSION, POLICY, ROLE_EXTENSION};
+use vesta::fhir::id::TenantId;
+use vesta::store::clients::ClientRow;
 
 /// Somebody of that role, by the word of the issuer of their token.
 pub fn of_role(server: &TestServer, role: &str, id: &str, scope: &str) -> Caller {
@@ -31,6 +34,29 @@ pub fn claims(server: &TestServer, role: &str, id: &str, scope: &str) -> Value {
 
 pub fn patient(id: &str) -> Value {
     json!({ "resourceType": "Patient", "id": id, "name": [{ "family": format!("Family-{id}") }] })
+}
+
+/// A policy that is stored in the place of a role's own.
+pub fn policy(role: &str, lines: &[&str]) -> Value {
+    let mut extensions = vec![json!({ "url": ROLE_EXTENSION, "valueCode": role })];
+    extensions.extend(lines.iter().map(|it| json!({ "url": LINE_EXTENSION, "valueString": it })));
+    json!({
+        "resourceType": "Basic", "id": format!("role-{role}"), "extension": extensions,
+        "code": { "coding": [{ "system": POLICY.0, "code": POLICY.1 }] }
+    })
+}
+
+/// A client of another organization.
+pub async fn put_client_of(server: &TestServer, id: &str, organization: &str) {
+    let row = ClientRow {
+        id: id.to_owned(),
+        secret_hash: None,
+        disabled: None,
+        pending: None,
+        document: json!({ "organization": organization }).to_string(),
+    };
+    server.app.store.put_client(TenantId::FIRST, &row).await.unwrap();
+    server.app.facts_changed(TenantId::FIRST);
 }
 
 /// A Condition with an ICD-10-CM code.

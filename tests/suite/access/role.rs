@@ -1,20 +1,10 @@
 //! Roles: what somebody's position takes away, and how a tenant changes it.
 
-use super::{condition, found, of_role, patient, put};
+use super::{condition, found, of_role, patient, policy, put};
 use crate::support::server::TestServer;
-use serde_json::{Value, json};
-use vesta::access::role::{LINE_EXTENSION, POLICY, ROLE_EXTENSION};
+use serde_json::json;
 
 const ALL: &str = "user/*.cruds user/AuditEvent.rs";
-
-fn policy(role: &str, lines: &[&str]) -> Value {
-    let mut extensions = vec![json!({ "url": ROLE_EXTENSION, "valueCode": role })];
-    extensions.extend(lines.iter().map(|it| json!({ "url": LINE_EXTENSION, "valueString": it })));
-    json!({
-        "resourceType": "Basic", "id": format!("role-{role}"), "extension": extensions,
-        "code": { "coding": [{ "system": POLICY.0, "code": POLICY.1 }] }
-    })
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_role_does_what_it_is_there_for_and_no_more() {

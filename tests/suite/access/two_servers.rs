@@ -1,12 +1,10 @@
 //! Two servers on one database: what is changed by one bites at the other within the age of its news, a fifth of a second.
 
-use super::{claims, condition, patient, put};
+use super::{claims, condition, patient, policy, put, put_client_of};
 use crate::support::server::{Caller, TestServer};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use vesta::access::role::{LINE_EXTENSION, POLICY, ROLE_EXTENSION};
 use vesta::fhir::id::TenantId;
-use vesta::store::clients::ClientRow;
 use vesta::store::revocations::RevocationKind;
 use vesta::store::tenants;
 
@@ -47,15 +45,6 @@ fn team(status: &str) -> Value {
     json!({
         "resourceType": "CareTeam", "id": "team", "status": status, "subject": { "reference": "Patient/a" },
         "participant": [{ "member": { "reference": "Practitioner/nan" } }]
-    })
-}
-
-fn policy(role: &str, lines: &[&str]) -> Value {
-    let mut extensions = vec![json!({ "url": ROLE_EXTENSION, "valueCode": role })];
-    extensions.extend(lines.iter().map(|it| json!({ "url": LINE_EXTENSION, "valueString": it })));
-    json!({
-        "resourceType": "Basic", "id": format!("role-{role}"), "extension": extensions,
-        "code": { "coding": [{ "system": POLICY.0, "code": POLICY.1 }] }
     })
 }
 
@@ -103,14 +92,7 @@ async fn whoever_is_out_is_out_at_the_other_server() {
     put(&system, &[patient("a"), json!({ "resourceType": "Organization", "id": "acme", "name": "Acme" })])
         .await;
     put(&system, &[contract("executed")]).await;
-    let row = ClientRow {
-        id: "acme-app".to_owned(),
-        secret_hash: None,
-        disabled: None,
-        pending: None,
-        document: json!({ "organization": "Organization/acme" }).to_string(),
-    };
-    server.app.store.put_client(TenantId::FIRST, &row).await.unwrap();
+    put_client_of(&server, "acme-app", "Organization/acme").await;
     let beside = server.beside();
     let of_client = || {
         let mut claims = server.claims("system/*.rs");

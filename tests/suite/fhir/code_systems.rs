@@ -3,10 +3,9 @@
 use super::ids;
 use super::terminology::value;
 use crate::support::server::TestServer;
-use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Release files of our own making.
 struct Folder(PathBuf);
@@ -33,18 +32,8 @@ impl Drop for Folder {
 
 /// The command, as an operator runs it beside the servers.
 fn import(server: &TestServer, system: &str, files: &[&Path]) -> (bool, String) {
-    let file = |file: &Option<PathBuf>| file.clone().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_vesta"))
-        .args(["terminology", "import", system, "--release", "2026"])
-        .args(files)
-        .env("VESTA_DATABASE_URL", server.database.settings.url.expose_secret())
-        .env("VESTA_ROOT_KEY_FILE", file(&server.app.config.keys.root_key_file))
-        .env("VESTA_CHECKPOINT_KEY_FILE", file(&server.app.config.keys.checkpoint_key_file))
-        .env("VESTA_TOKEN_KEY_SET", file(&server.app.config.tokens.key_set_file))
-        .output()
-        .expect("the command runs");
-    let printed = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
+    let arguments = ["terminology", "import", system, "--release", "2026"].map(OsStr::new);
+    server.command(arguments.into_iter().chain(files.iter().map(|it| it.as_os_str())))
 }
 
 #[tokio::test(flavor = "multi_thread")]

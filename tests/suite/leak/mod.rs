@@ -1,5 +1,6 @@
 //! The leak matrix over the whole server, with a token for every attempt.
 
+use crate::access::put_client_of;
 use crate::support::server::TestServer;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +12,6 @@ use vesta::fhir::id::{ResourceId, TenantId};
 use vesta::leak_test::attempts::ATTEMPTS;
 use vesta::leak_test::world::{FORBIDDEN, FORMER, NURSE, OTHER, OWN, RESTRICTED};
 use vesta::leak_test::{self, Target};
-use vesta::store::clients::ClientRow;
 use vesta::store::policy_news::EmergencyAccess;
 use vesta::store::revocations::RevocationKind;
 use vesta::store::signing_keys::SigningAlgorithm;
@@ -89,17 +89,10 @@ async fn tokens(server: &TestServer) -> BTreeMap<String, String> {
     keep("forbidden", server.sign(&of_role(server, "provider", FORBIDDEN, ALL)));
     keep("labelled", server.sign(&of_role(server, "provider", "a-provider", ALL)));
     keep("role", server.sign(&of_role(server, "billing", "a-clerk", "user/*.rs")));
-    let row = ClientRow {
-        id: "a-client-without-agreement".to_owned(),
-        secret_hash: None,
-        disabled: None,
-        pending: None,
-        document: json!({ "organization": "Organization/elsewhere" }).to_string(),
-    };
-    store.put_client(TenantId::FIRST, &row).await.unwrap();
-    server.app.facts_changed(TenantId::FIRST);
+    let outsider = "a-client-without-agreement";
+    put_client_of(server, outsider, "Organization/elsewhere").await;
     let mut outside = of_role(server, "provider", "an-outsider", ALL);
-    outside["client_id"] = json!(row.id);
+    outside["client_id"] = json!(outsider);
     keep("agreement", server.sign(&outside));
     tokens
 }

@@ -3,11 +3,9 @@ use crate::support::data;
 use crate::support::server::{Caller, TestServer};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
 use vesta::app::App;
 use vesta::clock::Clock;
@@ -90,18 +88,7 @@ pub(super) fn archive(files: &[(&str, Value)]) -> Vec<u8> {
 
 /// The command, as an operator runs it beside the servers.
 pub(super) fn packages(server: &TestServer, arguments: &[&str]) -> (bool, String) {
-    let file = |file: &Option<PathBuf>| file.clone().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_vesta"))
-        .arg("packages")
-        .args(arguments)
-        .env("VESTA_DATABASE_URL", server.database.settings.url.expose_secret())
-        .env("VESTA_ROOT_KEY_FILE", file(&server.app.config.keys.root_key_file))
-        .env("VESTA_CHECKPOINT_KEY_FILE", file(&server.app.config.keys.checkpoint_key_file))
-        .env("VESTA_TOKEN_KEY_SET", file(&server.app.config.tokens.key_set_file))
-        .output()
-        .expect("the command runs");
-    let printed = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
+    server.command(["packages"].iter().chain(arguments))
 }
 
 /// Another server on the same database: it shares no memory with the first.

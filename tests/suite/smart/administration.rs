@@ -159,14 +159,7 @@ async fn clients_are_made_changed_and_taken_out() {
         browser.sign_in("pat").await;
         browser.allow().await;
         let code = browser.code();
-        let form = [
-            ("grant_type", "authorization_code"),
-            ("code", code.as_str()),
-            ("redirect_uri", super::REDIRECT),
-            ("code_verifier", super::VERIFIER),
-            ("client_id", "made"),
-            ("client_secret", secret),
-        ];
+        let form = super::for_code(&code, &[("client_id", "made"), ("client_secret", secret)]);
         super::token_request(&server, &form).await
     };
     tokens(&first).await.assert_status(401);

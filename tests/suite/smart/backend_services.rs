@@ -122,13 +122,7 @@ async fn an_app_with_users_may_sign_too() {
     browser.sign_in("pat").await;
     browser.allow().await;
     let code = browser.code();
-    let with_code = [
-        ("grant_type", "authorization_code"),
-        ("code", code.as_str()),
-        ("redirect_uri", super::REDIRECT),
-        ("code_verifier", super::VERIFIER),
-        ("client_id", "backend"),
-    ];
+    let with_code = super::for_code(&code, &[("client_id", "backend")]);
     token_request(&server, &with_code).await.assert_status(401);
     let signed = sign(&key, &assertion(&server));
     let mut form = with_code.to_vec();

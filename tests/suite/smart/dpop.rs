@@ -1,6 +1,6 @@
 //! Tokens that are bound to a key: worthless without it, and each proof is good once.
 
-use super::{Browser, FormBody as _, REDIRECT, SECRET, VERIFIER, claims, start, text};
+use super::{Browser, FormBody as _, SECRET, claims, start, text};
 use crate::support::server::{Answer, TestServer, send};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -54,13 +54,7 @@ async fn tokens(server: &TestServer, key: &TokenKey) -> Value {
     browser.sign_in("pat").await;
     browser.allow().await;
     let code = browser.code();
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("code", code.as_str()),
-        ("redirect_uri", REDIRECT),
-        ("client_id", "app"),
-        ("code_verifier", VERIFIER),
-    ];
+    let form = super::for_code(&code, &[("client_id", "app")]);
     let proof = sign(key, &proof_of(server, "POST", "/auth/token", None));
     ask(server, &form, Some(&proof)).await.assert_status(200).json()
 }

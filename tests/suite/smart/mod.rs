@@ -272,15 +272,21 @@ pub async fn token_request(server: &TestServer, form: &[(&str, &str)]) -> Answer
     send(server.stranger().request("POST", "/auth/token").form(form)).await
 }
 
-/// A code for tokens, as the public app.
-pub async fn exchange(server: &TestServer, code: &str) -> Answer {
-    let form = [
+/// What is sent for a code, and more.
+pub fn for_code<'a>(code: &'a str, more: &[(&'static str, &'a str)]) -> Vec<(&'static str, &'a str)> {
+    let mut form = vec![
         ("grant_type", "authorization_code"),
         ("code", code),
         ("redirect_uri", REDIRECT),
-        ("client_id", "app"),
         ("code_verifier", VERIFIER),
     ];
+    form.extend_from_slice(more);
+    form
+}
+
+/// A code for tokens, as the public app.
+pub async fn exchange(server: &TestServer, code: &str) -> Answer {
+    let form = for_code(code, &[("client_id", "app")]);
     token_request(server, &form).await
 }
 

@@ -204,14 +204,7 @@ async fn a_remembered_answer_is_given_again_to_the_same_question_alone() {
     for more in [("prompt", ""), ("prompt", "none")] {
         browser.ask(&[web, ("scope", same), more]).await;
         let code = browser.code();
-        let form = [
-            ("grant_type", "authorization_code"),
-            ("code", code.as_str()),
-            ("redirect_uri", super::REDIRECT),
-            ("code_verifier", super::VERIFIER),
-            ("client_id", "web"),
-            ("client_secret", super::SECRET),
-        ];
+        let form = super::for_code(&code, &[("client_id", "web"), ("client_secret", super::SECRET)]);
         let tokens = super::token_request(&server, &form).await.assert_status(200).json();
         assert_eq!(tokens["scope"], "launch/patient patient/Patient.rs");
     }

@@ -1,8 +1,7 @@
 //! The token endpoint: codes and refresh tokens, each good once, and what happens when they are not.
 
 use super::{
-    Browser, FormBody, REDIRECT, SECRET, VERIFIER, exchange, patient_tokens, refresh, start, text,
-    token_request,
+    Browser, FormBody, SECRET, VERIFIER, exchange, patient_tokens, refresh, start, text, token_request,
 };
 use crate::support::server::{TestServer, send};
 use vesta::crypto::token_hash::pkce_challenge;
@@ -47,13 +46,7 @@ async fn a_code_is_for_its_client_address_and_verifier_within_a_minute() {
         ("grant_type", "client_credentials", "unauthorized_client"),
     ] {
         let code = code(&server).await;
-        let mut form = vec![
-            ("grant_type", "authorization_code"),
-            ("code", &code),
-            ("redirect_uri", REDIRECT),
-            ("client_id", "app"),
-            ("code_verifier", VERIFIER),
-        ];
+        let mut form = super::for_code(&code, &[("client_id", "app")]);
         form.retain(|(it, _)| *it != name);
         if !value.is_empty() {
             form.push((name, value));
@@ -70,12 +63,7 @@ async fn a_code_is_for_its_client_address_and_verifier_within_a_minute() {
 async fn another_clients_code_is_not_good() {
     let server = start().await;
     let code = code(&server).await;
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("code", code.as_str()),
-        ("redirect_uri", REDIRECT),
-        ("code_verifier", VERIFIER),
-    ];
+    let form = super::for_code(&code, &[]);
     let request =
         server.stranger().request("POST", "/auth/token").basic_auth("web", Some(SECRET)).form(&form);
     assert_eq!(send(request).await.assert_status(400).json()["error"], "invalid_grant");
@@ -90,12 +78,7 @@ async fn a_client_with_a_secret_proves_it_every_time() {
     browser.sign_in("pat").await;
     browser.allow().await;
     let code = browser.code();
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("code", code.as_str()),
-        ("redirect_uri", REDIRECT),
-        ("code_verifier", VERIFIER),
-    ];
+    let form = super::for_code(&code, &[]);
     let post = || server.stranger().request("POST", "/auth/token");
     let with = |more: &[(&'static str, &'static str)]| {
         let mut form = form.to_vec();
@@ -173,14 +156,7 @@ async fn a_public_client_need_not_name_itself_to_refresh() {
     browser.sign_in("pat").await;
     browser.allow().await;
     let code = browser.code();
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("code", code.as_str()),
-        ("redirect_uri", REDIRECT),
-        ("code_verifier", VERIFIER),
-        ("client_id", "web"),
-        ("client_secret", SECRET),
-    ];
+    let form = super::for_code(&code, &[("client_id", "web"), ("client_secret", SECRET)]);
     let tokens = token_request(&server, &form).await.assert_status(200).json();
     let answer = ask(text(&tokens, "refresh_token")).await.assert_status(401).json();
     assert_eq!(answer["error"], "invalid_client", "one with a secret must prove it");

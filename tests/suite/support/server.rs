@@ -7,10 +7,12 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::task::JoinHandle;
@@ -177,6 +179,21 @@ impl TestServer {
         let app = Arc::new(App::with_definitions(config, self.clock.clone(), definitions()).unwrap());
         let server = Server::start(Arc::clone(&app), listener, None, None).unwrap();
         Beside { address, http: self.http.clone(), _server: server }
+    }
+
+    /// A command, as an operator runs it beside the servers: whether it succeeds, and what it prints.
+    pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> (bool, String) {
+        let file = |file: &Option<PathBuf>| file.clone().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_vesta"))
+            .args(arguments)
+            .env("VESTA_DATABASE_URL", self.database.settings.url.expose_secret())
+            .env("VESTA_ROOT_KEY_FILE", file(&self.app.config.keys.root_key_file))
+            .env("VESTA_CHECKPOINT_KEY_FILE", file(&self.app.config.keys.checkpoint_key_file))
+            .env("VESTA_TOKEN_KEY_SET", file(&self.app.config.tokens.key_set_file))
+            .output()
+            .expect("the command runs");
+        let printed = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
     }
 
     /// The address as clients know it, without the path.
