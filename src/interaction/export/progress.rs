@@ -87,8 +87,12 @@ const MOST_CELLS: usize = 50_000;
 impl Tally {
     /// One more patient of that kind.
     pub fn count(&mut self, cell: String) {
+        self.count_many(cell, 1);
+    }
+
+    fn count_many(&mut self, cell: String, patients: u64) {
         if self.cells.len() < MOST_CELLS || self.cells.contains_key(&cell) {
-            *self.cells.entry(cell).or_default() += 1;
+            *self.cells.entry(cell).or_default() += patients;
         } else {
             self.is_cut = true;
         }
@@ -100,10 +104,7 @@ impl Tally {
             *self.removed.entry(kind).or_default() += count;
         }
         for (cell, count) in other.cells {
-            match self.cells.len() < MOST_CELLS || self.cells.contains_key(&cell) {
-                true => *self.cells.entry(cell).or_default() += count,
-                false => self.is_cut = true,
-            }
+            self.count_many(cell, count);
         }
         self.is_cut |= other.is_cut;
     }
